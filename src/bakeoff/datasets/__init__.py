@@ -1,1 +1,5 @@
-"""The datasets room."""
+"""Items, loaders, content versions, splits and the bundled data sets."""
+
+from bakeoff.datasets._item import Item
+
+__all__ = ["Item"]

@@ -1,1 +1,5 @@
-"""The targets room."""
+"""The thing under test: a prompt on a model, a callable, an endpoint, a command, recorded outputs."""
+
+from bakeoff.targets._types import Target, TargetResult
+
+__all__ = ["Target", "TargetResult"]
