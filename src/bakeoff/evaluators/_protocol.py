@@ -12,7 +12,7 @@ from bakeoff.gateway import ModelClient, Usage
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
 
-__all__ = ["Evaluator", "EvaluatorContext", "Score", "ScoreKind", "ScoreValue", "Verdictable"]
+__all__ = ["Evaluator", "EvaluatorContext", "Score", "ScoreKind", "ScoreValue", "EvaluateResult"]
 
 ScoreKind = Literal["binary", "bounded", "continuous", "label"]
 """Pass/fail; a number in [0, 1]; any number; a word."""
@@ -62,7 +62,7 @@ class Score:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-Verdictable = ScoreValue | Score | None
+EvaluateResult = ScoreValue | Score | None
 """What `evaluate` may return: a bare value, a `Score` with a reason, or `None` for "could not score"."""
 
 
@@ -93,6 +93,6 @@ class Evaluator(BaseModel):
         """Name under which the score is stored."""
         return self.name or self.kind
 
-    def evaluate(self, context: EvaluatorContext) -> Verdictable | Awaitable[Verdictable]:
+    def evaluate(self, context: EvaluatorContext) -> EvaluateResult | Awaitable[EvaluateResult]:
         """Judge one trial. Raise to say "could not score": the runner records it as a missing score."""
         raise NotImplementedError(f"{type(self).__name__}.evaluate")

@@ -81,6 +81,8 @@ class ModelResponse:
     reasoning: str | None = None
     fingerprint: str | None = None
     """The provider's `system_fingerprint`: a change without ours is drift."""
+    rate_limit: Mapping[str, str] = field(default_factory=dict)
+    """The `x-ratelimit-*` headers of the answer, for the limiter; never stored."""
 
 
 class ModelClient(Protocol):
