@@ -1,0 +1,44 @@
+"""Plain words of a race."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bakeoff.stats._sequential_words import amount
+
+if TYPE_CHECKING:
+    from bakeoff.stats._race import RaceConfig, RaceResult
+
+__all__ = ["race_words"]
+
+
+def race_words(result: RaceResult, config: RaceConfig) -> str:
+    """Return the paragraph for people: who leads or won, who was dropped and why, what was saved."""
+    pair = config.pair_config()
+    sure = f"{100 * (1 - config.alpha):g}%"
+    parts: list[str] = []
+    if result.best is not None:
+        parts.append(
+            f"{result.best} is the best of {len(config.variants)} variants after {result.n} items ({sure} sure)."
+        )
+    elif len(result.survivors) == 1:
+        parts.append(
+            f"{result.leader} is the only variant left after {result.n} items; the race kept the best one with "
+            f"{sure} probability, so confirm the winner on held-out items before reporting by how much it is better."
+        )
+    else:
+        others = ", ".join(result.survivors[1:])
+        parts.append(f"After {result.n} items {result.leader} leads; not told apart from it: {others}.")
+    parts.extend(
+        f"{out.variant} was dropped after {out.n} items: {out.beaten_by} scores "
+        f"{amount(out.difference, pair, signed=True)} against it"
+        + (f" (at least {amount(out.low, pair, signed=True)})." if out.low > 0 else ".")
+        for out in result.eliminated
+    )
+    if result.stop:
+        parts.append(
+            f"The race stopped because {result.reason}; it ran {result.spent_trials} of {result.full_trials} trials "
+            f"({100 * result.saved_share:.0f}% saved)."
+        )
+    parts.extend(f"Caution: {warning}." for warning in result.warnings)
+    return " ".join(parts)
