@@ -4,6 +4,7 @@ No pandas, no I/O, no clock, no global random state. `import bakeoff.stats` need
 scipy and statsmodels arrive when a function first needs them.
 """
 
+from bakeoff.stats._alpha import Level, krippendorff_alpha
 from bakeoff.stats._confidence_sequence import (
     ConfidenceSequence,
     asymptotic_confidence_sequence,
@@ -26,6 +27,9 @@ from bakeoff.stats._evalues import (
     e_bh,
     normal_mixture_e_value,
 )
+from bakeoff.stats._icc import ICCKind, ICCResult, intraclass_correlation
+from bakeoff.stats._judges import CorrectedMean, JudgeAccuracy, judge_accuracy, rogan_gladen, stratified_rate
+from bakeoff.stats._kappa import Agreement, KappaWeights, cohen_kappa, fleiss_kappa, gwet_ac
 from bakeoff.stats._order import OrderCheck, order_check
 from bakeoff.stats._pareto import (
     CheapestResult,
@@ -56,24 +60,33 @@ from bakeoff.stats._power import (
     two_mean_power,
     two_proportion_power,
 )
+from bakeoff.stats._ppi import CorrectionMethod, corrected_mean, ppi_mean
 from bakeoff.stats._race import Elimination, PairedRace, RaceConfig, RaceGuarantee, RaceResult, closed_e_rejections
 from bakeoff.stats._ratio import RatioDifference, RatioMethod, cost_per_success, ratio_difference, ratio_of_means
 from bakeoff.stats._result import Alternative, Difference, Estimate, Kind, TestResult, Verdict
 from bakeoff.stats._sequential import SequentialComparison, SequentialConfig, SequentialMethod, SequentialResult
 
 __all__ = [
+    "Agreement",
     "Alternative",
     "BetPrior",
     "CheapestResult",
     "ComparisonDesign",
     "ConfidenceSequence",
+    "CorrectedMean",
+    "CorrectionMethod",
     "DetectableDifference",
     "Difference",
     "EBHResult",
     "Elimination",
     "Estimate",
     "Goal",
+    "ICCKind",
+    "ICCResult",
+    "JudgeAccuracy",
+    "KappaWeights",
     "Kind",
+    "Level",
     "Lever",
     "Objective",
     "OrderCheck",
@@ -104,12 +117,19 @@ __all__ = [
     "betting_interval",
     "cheapest_within",
     "closed_e_rejections",
+    "cohen_kappa",
+    "corrected_mean",
     "cost_per_success",
     "detectable_curve",
     "discordant_e_value",
     "e_bh",
     "empirical_bernstein_confidence_sequence",
+    "fleiss_kappa",
+    "gwet_ac",
+    "intraclass_correlation",
     "items_needed",
+    "judge_accuracy",
+    "krippendorff_alpha",
     "mcnemar_power",
     "mcnemar_power_always_valid",
     "mixture_rho2",
@@ -129,9 +149,12 @@ __all__ = [
     "plan_levers",
     "planned_power",
     "power_curve",
+    "ppi_mean",
     "ratio_difference",
     "ratio_of_means",
     "robbins_boundary",
+    "rogan_gladen",
+    "stratified_rate",
     "two_mean_power",
     "two_proportion_power",
     "typical_values",
