@@ -52,7 +52,10 @@ def check_unit(value: float, name: str) -> float:
 
 def as_scores(scores: ArrayLike, name: str = "scores") -> NDArray[np.float64]:
     """Return scores as float64 of shape (items,) or (items, repeats); `nan` marks a missing score."""
-    array = np.asarray(scores, dtype=np.float64)
+    try:
+        array = np.asarray(scores, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise StatsError(f"{name} must be numbers of shape (items,) or (items, repeats): {error}") from error
     if array.ndim not in (1, 2):
         raise StatsError(f"{name} must have shape (items,) or (items, repeats), got {array.shape}")
     if np.isinf(array).any():

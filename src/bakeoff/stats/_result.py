@@ -81,8 +81,17 @@ class Difference(Estimate):
     paired: bool = True
     candidate_mean: float = nan
     baseline_mean: float = nan
+    n_items: int = 0
+    """Items compared; `n` counts clusters where there are any."""
     n_missing: int = 0
     """Items left out because one side has no score."""
+    missing_bound: tuple[float, float] | None = None
+    """The estimate if every missing score had gone against, or in favour of, the candidate; `None`
+    when nothing is missing or the scores have no bounds."""
+    kind: Kind = "continuous"
+    inner_low: float = nan
+    """Lower end of the interval at level 2 * confidence - 1, which decides equivalence (TOST)."""
+    inner_high: float = nan
     effect: dict[str, float] = field(default_factory=dict)
     """Effect sizes by name: `risk_difference`, `odds_ratio`, `cohen_dz`, ..."""
     verdict: Verdict | None = None
