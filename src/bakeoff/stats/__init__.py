@@ -69,6 +69,7 @@ from bakeoff.stats._plan import (
     power_curve,
 )
 from bakeoff.stats._power import (
+    MarginMethod,
     PairedBinaryTest,
     mcnemar_power,
     mcnemar_power_always_valid,
@@ -117,6 +118,7 @@ __all__ = [
     "Kind",
     "Level",
     "Lever",
+    "MarginMethod",
     "McNemarMethod",
     "Objective",
     "OrderCheck",

@@ -212,11 +212,11 @@ class ComparisonDesign:
         """Identifier of the test that is planned for: the one that the comparison will run by default."""
         if self.kind == "binary" and self.repeats == 1 and not self.clustered:
             if self.goal != "difference":
-                return "tango" if self.paired else "welch_t"
-            return "mcnemar_midp" if self.paired else "score_z"
+                return "bonett_price" if self.paired else "welch"
+            return "mcnemar_midp" if self.paired else "score"
         if self.clustered:
-            return "cluster_t"
-        return "paired_t" if self.paired else "welch_t"
+            return "cr2_t"
+        return "paired_t" if self.paired else "welch"
 
     def discordance_at(self, difference: float) -> float:
         """Return the share of discordant items when the candidate passes `difference` more.
@@ -282,7 +282,7 @@ def planned_power(n_items: int, difference: float, *, design: ComparisonDesign |
 
 def _power(n: int, difference: float, design: ComparisonDesign) -> float:
     alpha = _level(n, design)
-    if design.test in ("mcnemar_midp", "tango", "score_z"):
+    if design.test in ("mcnemar_midp", "bonett_price", "score"):
         return _binary_power(n, difference, design, alpha)
     effective = n / design.design_effect
     if design.paired:
@@ -321,13 +321,13 @@ def _by_goal(design: ComparisonDesign, power: Callable[[float, Alternative], flo
 
 
 def _binary_power(n: int, difference: float, design: ComparisonDesign, alpha: float) -> float:
-    if design.test == "tango":
+    if design.test == "bonett_price":
         half = design.expected_discordance / 2
         margin = min(max(abs(difference), 1e-9), 1 - 1e-9)
         return noninferiority_power_paired(
             n, p10=half, p01=half, margin=margin, alpha=alpha, equivalence=design.goal == "equivalence"
         )
-    if design.test == "score_z":
+    if design.test == "score":
         return two_proportion_power(
             n,
             n,

@@ -129,7 +129,7 @@ def plan_comparison(
     """Return the smallest difference that a run of `n_items` can show, before anything is paid for.
 
     The power behind it is that of the test the comparison will run: exact enumeration of McNemar's mid-p
-    test (Tango's test for a margin) for paired pass/fail items, noncentral t on item means otherwise,
+    test (the Bonett-Price interval for a margin) for paired pass/fail items, noncentral t on item means otherwise,
     `1 + (m - 1) icc` for clusters, the corrected level for a family, and O'Brien-Fleming or always-valid
     boundaries for looks. A few milliseconds: fit for a form that recomputes on every key.
 
