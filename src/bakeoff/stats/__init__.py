@@ -19,6 +19,7 @@ from bakeoff.stats._confidence_sequence import (
     paired_binary_interval,
     robbins_boundary,
 )
+from bakeoff.stats._corrected_difference import CorrectedDifference, corrected_difference
 from bakeoff.stats._decide import decide, smallest_detectable
 from bakeoff.stats._design import ComparisonDesign, Goal, PlanCorrection, TypicalValues, planned_power, typical_values
 from bakeoff.stats._evalues import (
@@ -34,6 +35,7 @@ from bakeoff.stats._icc import ICCKind, ICCResult, intraclass_correlation
 from bakeoff.stats._items import encode_clusters
 from bakeoff.stats._judges import CorrectedMean, JudgeAccuracy, judge_accuracy, rogan_gladen, stratified_rate
 from bakeoff.stats._kappa import Agreement, KappaWeights, cohen_kappa, fleiss_kappa, gwet_ac
+from bakeoff.stats._labels_needed import LabelsNeeded, labels_needed
 from bakeoff.stats._mean import mean_logit_t, mean_t
 from bakeoff.stats._multiplicity import Correction, adjust
 from bakeoff.stats._order import OrderCheck, order_check
@@ -102,6 +104,7 @@ __all__ = [
     "ClusterVariance",
     "ComparisonDesign",
     "ConfidenceSequence",
+    "CorrectedDifference",
     "CorrectedMean",
     "Correction",
     "CorrectionMethod",
@@ -116,6 +119,7 @@ __all__ = [
     "JudgeAccuracy",
     "KappaWeights",
     "Kind",
+    "LabelsNeeded",
     "Level",
     "Lever",
     "MarginMethod",
@@ -161,6 +165,7 @@ __all__ = [
     "clustered_mean",
     "cohen_kappa",
     "compare",
+    "corrected_difference",
     "corrected_mean",
     "cost_per_success",
     "decide",
@@ -178,6 +183,7 @@ __all__ = [
     "jeffreys",
     "judge_accuracy",
     "krippendorff_alpha",
+    "labels_needed",
     "mcnemar",
     "mcnemar_power",
     "mcnemar_power_always_valid",
