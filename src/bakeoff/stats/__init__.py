@@ -59,6 +59,7 @@ from bakeoff.stats._pareto import (
     pareto_front,
 )
 from bakeoff.stats._passk import PassRule, pass_at_k, pass_curve, pass_hat_k, pass_k_values
+from bakeoff.stats._pilot import PilotDesign, design_from_pilot
 from bakeoff.stats._plan import (
     DetectableDifference,
     Lever,
@@ -95,6 +96,7 @@ from bakeoff.stats._unpaired import (
     welch,
     welch_test,
 )
+from bakeoff.stats._variance import RepeatPlan, VarianceComponents, optimal_repeats, variance_components
 
 __all__ = [
     "Agreement",
@@ -132,6 +134,7 @@ __all__ = [
     "PairedTable",
     "ParetoResult",
     "PassRule",
+    "PilotDesign",
     "PlanCorrection",
     "PlanCurve",
     "ProportionMethod",
@@ -140,6 +143,7 @@ __all__ = [
     "RaceResult",
     "RatioDifference",
     "RatioMethod",
+    "RepeatPlan",
     "SampleSize",
     "SequentialComparison",
     "SequentialConfig",
@@ -150,6 +154,7 @@ __all__ = [
     "TwoProportionMethod",
     "TwoProportionTest",
     "TypicalValues",
+    "VarianceComponents",
     "Verdict",
     "adjust",
     "agresti_coull",
@@ -170,6 +175,7 @@ __all__ = [
     "cost_per_success",
     "decide",
     "design_effect",
+    "design_from_pilot",
     "detectable_curve",
     "discordant_e_value",
     "e_bh",
@@ -194,6 +200,7 @@ __all__ = [
     "noninferiority_power_paired",
     "normal_mixture_e_value",
     "one_sample_t",
+    "optimal_repeats",
     "order_check",
     "paired_binary_interval",
     "paired_mean_power",
@@ -225,6 +232,7 @@ __all__ = [
     "two_proportion_power",
     "two_proportion_test",
     "typical_values",
+    "variance_components",
     "welch",
     "welch_test",
     "wilson",
