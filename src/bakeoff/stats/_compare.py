@@ -203,9 +203,10 @@ def _mean(values: np.ndarray, weights: np.ndarray | None) -> float:
 
 
 def _reason(estimate: Estimate, tested: TestResult, why: str, default: bool) -> str:
+    if estimate.reason:
+        return estimate.reason
     parts = [why if default else f"asked for {estimate.method} and {tested.method} (the rule would say: {why})"]
-    parts += [note for note in (estimate.reason, tested.reason) if note]
-    return "; ".join(dict.fromkeys(parts))
+    return "; ".join([*parts, tested.reason] if tested.reason else parts)
 
 
 def _missing_warning(n_missing: int, n_items: int, bound: tuple[float, float] | None) -> tuple[str, ...]:

@@ -108,7 +108,7 @@ def paired_interval(pairs: Pairs, name: str, confidence: float, rng: np.random.G
     low, high = t_limits(fit, confidence)
     reason = None
     if not fit.se > 0:
-        table = _unit_table(pairs, fit) if fit.n_units else None
+        table = _unit_table(pairs, fit) if fit.n_units > 1 else None
         if table is not None:
             base = paired_proportion_difference(table, confidence=confidence)
             low, high = base.low, base.high

@@ -115,7 +115,7 @@ def _facts(d: Difference) -> str:
     value = format_value(d.estimate, decimals, signed=True, points=points)
     unit = " points" if points else ""
     if d.low != d.low or d.high != d.high:
-        return f"{value}{unit} (no interval: {d.reason or 'not estimable'})"
+        return f"{value}{unit} ({d.reason or 'no interval'})"
     interval = format_interval(d.low, d.high, decimals, signed=True, points=points)
     return f"{value}{unit} ({100 * d.confidence:g}% interval {interval})"
 
@@ -167,6 +167,8 @@ def _undecided(d: Difference, alpha: float, margin: float | None, p: float) -> s
         return text
     points = d.kind != "continuous"
     unit = " points" if points else ""
+    if points and detectable >= 1:
+        return text + f" {d.n_items:,} items are too few to show any difference."
     target = margin if margin is not None and margin < detectable else detectable / 2
     needed = ceil(d.n_items * (detectable / target) ** 2)
     magnitude = 10 ** max(len(str(needed)) - 2, 0)

@@ -71,7 +71,7 @@ def skew_warning(values: NDArray[np.float64]) -> tuple[str, ...]:
     variance = float(residuals @ residuals) / n
     if variance <= 0:
         return ()
-    skewness = float(np.mean(residuals**3)) / variance**1.5
+    skewness = float(residuals @ (residuals * residuals)) / n / variance**1.5
     if skewness * skewness <= 0.025 * n:
         return ()
     text = (

@@ -136,12 +136,12 @@ def mcnemar(
     b, m = table.candidate_only, table.discordant
     if m == 0:
         return TestResult(
-            p_value=1.0,
-            statistic=0.0,
+            p_value=1.0 if table.n else nan,
+            statistic=0.0 if table.n else nan,
             n=table.n,
             method=f"mcnemar_{method}",
             alternative=alternative,
-            reason="no item separates the two: both passed and failed the same items",
+            reason="both passed and failed the same items" if table.n else "no item has both scores",
         )
     if method in ("midp", "exact"):
         statistic, p = float(b), _mcnemar_exact(b, m, alternative, midp=method == "midp")

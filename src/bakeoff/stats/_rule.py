@@ -86,7 +86,7 @@ def summarize(
         (0.9, 0.596, 0.982, 'wilson')
         >>> e = summarize([1, 1, 1, 1], clusters=["a", "a", "b", "b"])
         >>> round(e.low, 3), e.high, e.n
-        (0.178, 1.0, 2)
+        (0.342, 1.0, 2)
     """
     confidence = check_confidence(confidence)
     array = as_scores(scores)
