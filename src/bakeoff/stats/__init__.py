@@ -75,6 +75,7 @@ from bakeoff.stats._group_sequential import (
     group_sequential_design,
     group_sequential_look,
 )
+from bakeoff.stats._groups import FriedmanResult, cochran_q, dunnett, friedman, tukey
 from bakeoff.stats._homogeneity import chi_square_homogeneity
 from bakeoff.stats._icc import ICCKind, ICCResult, intraclass_correlation
 from bakeoff.stats._items import encode_clusters
@@ -130,6 +131,7 @@ from bakeoff.stats._power import (
 from bakeoff.stats._ppi import CorrectionMethod, corrected_mean, ppi_mean
 from bakeoff.stats._proportion import ProportionMethod, agresti_coull, clopper_pearson, jeffreys, proportion, wilson
 from bakeoff.stats._race import Elimination, PairedRace, RaceConfig, RaceGuarantee, RaceResult, closed_e_rejections
+from bakeoff.stats._ranking import Ranking, RankingInterval, bradley_terry, elo_scale, swap_consistency
 from bakeoff.stats._ratio import RatioDifference, RatioMethod, cost_per_success, ratio_difference, ratio_of_means
 from bakeoff.stats._result import Alternative, Difference, Estimate, Kind, TestResult, Verdict
 from bakeoff.stats._rule import SummaryMethod, summarize
@@ -174,6 +176,7 @@ __all__ = [
     "EpsilonGreedy",
     "Estimate",
     "Family",
+    "FriedmanResult",
     "Goal",
     "GroupSequentialDesign",
     "GroupSequentialLook",
@@ -206,6 +209,8 @@ __all__ = [
     "RaceConfig",
     "RaceGuarantee",
     "RaceResult",
+    "Ranking",
+    "RankingInterval",
     "RatioDifference",
     "RatioMethod",
     "RegretSimulation",
@@ -241,11 +246,13 @@ __all__ = [
     "beta_binomial_e_value",
     "betting_e_value",
     "betting_interval",
+    "bradley_terry",
     "cheapest_within",
     "chi_square_homogeneity",
     "clopper_pearson",
     "closed_e_rejections",
     "clustered_mean",
+    "cochran_q",
     "cohen_kappa",
     "compare",
     "corrected_difference",
@@ -256,10 +263,13 @@ __all__ = [
     "design_from_pilot",
     "detectable_curve",
     "discordant_e_value",
+    "dunnett",
     "e_bh",
+    "elo_scale",
     "empirical_bernstein_confidence_sequence",
     "encode_clusters",
     "fleiss_kappa",
+    "friedman",
     "group_sequential_crossing",
     "group_sequential_design",
     "group_sequential_look",
@@ -322,7 +332,9 @@ __all__ = [
     "smallest_detectable",
     "stratified_rate",
     "summarize",
+    "swap_consistency",
     "tied_set",
+    "tukey",
     "two_mean_power",
     "two_proportion_power",
     "two_proportion_test",
