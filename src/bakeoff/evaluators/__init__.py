@@ -1,5 +1,44 @@
 """Evaluators: what judges a trial, and how its scores come about."""
 
-from bakeoff.evaluators._protocol import Evaluator, EvaluatorContext, Score, ScoreKind, ScoreValue, EvaluateResult
+from bakeoff.evaluators._protocol import (
+    CannotScoreError,
+    EvaluateResult,
+    Evaluator,
+    EvaluatorContext,
+    Family,
+    MetricInfo,
+    Score,
+    ScoreKind,
+    ScoreValue,
+)
+from bakeoff.evaluators._registry import (
+    CatalogueEntry,
+    evaluator,
+    evaluator_catalogue,
+    evaluator_class,
+    evaluator_schema,
+    load_evaluator,
+    load_evaluators,
+)
+from bakeoff.evaluators._runner import score_sync, score_trial
 
-__all__ = ["Evaluator", "EvaluatorContext", "Score", "ScoreKind", "ScoreValue", "EvaluateResult"]
+__all__ = [
+    "CannotScoreError",
+    "CatalogueEntry",
+    "EvaluateResult",
+    "Evaluator",
+    "EvaluatorContext",
+    "Family",
+    "MetricInfo",
+    "Score",
+    "ScoreKind",
+    "ScoreValue",
+    "evaluator",
+    "evaluator_catalogue",
+    "evaluator_class",
+    "evaluator_schema",
+    "load_evaluator",
+    "load_evaluators",
+    "score_sync",
+    "score_trial",
+]

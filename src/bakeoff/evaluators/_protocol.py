@@ -2,22 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
+from bakeoff.errors import EvaluatorError
 from bakeoff.gateway import ModelClient, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping, Sequence
+    from collections.abc import Awaitable, Sequence
 
-__all__ = ["Evaluator", "EvaluatorContext", "Score", "ScoreKind", "ScoreValue", "EvaluateResult"]
+__all__ = [
+    "CannotScoreError",
+    "EvaluateResult",
+    "Evaluator",
+    "EvaluatorContext",
+    "Family",
+    "MetricInfo",
+    "Score",
+    "ScoreKind",
+    "ScoreValue",
+]
 
 ScoreKind = Literal["binary", "bounded", "continuous", "label"]
 """Pass/fail; a number in [0, 1]; any number; a word."""
 
 ScoreValue = bool | int | float | str
+
+Family = Literal["check", "text", "judge", "pairwise", "retrieval", "agent", "code", "safety", "combine", "custom"]
+"""Shelf of the catalogue on which an evaluator stands."""
+
+
+class CannotScoreError(EvaluatorError):
+    """This one trial cannot be scored; the message says why and becomes the `error` of a missing score."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricInfo:
+    """What is known about a metric before the first trial ran."""
+
+    name: str
+    score_kind: ScoreKind | None
+    """`None` when only the values will tell (a Python function)."""
+    higher_is_better: bool | None = True
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +93,9 @@ class Score:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-EvaluateResult = ScoreValue | Score | None
-"""What `evaluate` may return: a bare value, a `Score` with a reason, or `None` for "could not score"."""
+EvaluateResult = ScoreValue | Score | Mapping[str, "ScoreValue | Score | None"] | None
+"""What `evaluate` may return: a bare value, a `Score` with a reason, `None` for "could not score", or a
+mapping of those, which becomes one metric `name.key` for each key."""
 
 
 class Evaluator(BaseModel):
@@ -73,7 +105,7 @@ class Evaluator(BaseModel):
     every result, so an old score can always be explained.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, populate_by_name=True)
 
     kind: ClassVar[str] = ""
     """Name in the registry and in spec files, for instance `exact_match`."""
@@ -84,14 +116,56 @@ class Evaluator(BaseModel):
     """`False` for cost and latency, `None` where neither direction is better."""
     unit: ClassVar[str] = ""
     """Unit of the value, for axis titles: `USD`, `ms`, `tokens`; empty for scores."""
+    family: ClassVar[Family] = "custom"
+    needs_model: ClassVar[bool] = False
+    """Whether judging calls a model, and so costs money."""
+    shorthand: ClassVar[str | None] = None
+    """Option that takes a value given without its name: `regex: "^yes"` is `regex: {pattern: "^yes"}`."""
 
-    name: str | None = None
+    name: str | None = Field(default=None, min_length=1, max_length=200)
     """Name of the metric; the kind when omitted."""
 
     @property
     def metric(self) -> str:
         """Name under which the score is stored."""
         return self.name or self.kind
+
+    @property
+    def metrics(self) -> tuple[MetricInfo, ...]:
+        """The metrics that this configuration gives, as far as they are known beforehand."""
+        return (
+            MetricInfo(
+                name=self.metric,
+                score_kind=self.score_kind,
+                higher_is_better=self.higher_is_better,
+                unit=self.unit,
+            ),
+        )
+
+    @cached_property
+    def kinds(self) -> Mapping[str, ScoreKind | None]:
+        """Kind of value of each metric, by name."""
+        return {info.name: info.score_kind for info in self.metrics}
+
+    @property
+    def stamp(self) -> str:
+        """Version stored with each score; more than `version` where behaviour also depends on other code."""
+        return self.version
+
+    @property
+    def limit_s(self) -> float | None:
+        """Seconds after which an asynchronous evaluation is given up; `None` for the runner's own limit."""
+        return None
+
+    def spec(self) -> dict[str, Any]:
+        """Describe this evaluator as it would stand in a spec file: the kind and the options that were set.
+
+        Examples:
+            >>> from bakeoff.evaluators import load_evaluator
+            >>> load_evaluator({"numeric": {"tolerance": 0.5}}).spec()
+            {'numeric': {'tolerance': 0.5}}
+        """
+        return {self.kind: self.model_dump(mode="json", exclude_defaults=True)}
 
     def evaluate(self, context: EvaluatorContext) -> EvaluateResult | Awaitable[EvaluateResult]:
         """Judge one trial. Raise to say "could not score": the runner records it as a missing score."""

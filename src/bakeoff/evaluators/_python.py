@@ -1,0 +1,278 @@
+"""Your own Python function as an evaluator."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
+from typing_extensions import override
+
+from bakeoff.errors import EvaluatorError
+from bakeoff.evaluators._protocol import (
+    EvaluateResult,
+    Evaluator,
+    EvaluatorContext,
+    Family,
+    MetricInfo,
+    Score,
+    ScoreKind,
+)
+from bakeoff.evaluators._redact import describe_error
+from bakeoff.evaluators._registry import evaluator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+    from typing import Self
+
+__all__ = ["PythonEvaluator", "evaluator_from_function", "resolve_reference"]
+
+_FIELDS = tuple(EvaluatorContext.__dataclass_fields__)
+_POSITIONS = ("output", "expected", "inputs", "metadata")
+
+
+def resolve_reference(reference: str, *, base_dir: Path) -> Any:
+    """Import what `file.py:name` or `module:name` points to.
+
+    Raises:
+        EvaluatorError: The file, module or name is missing, or importing it failed.
+    """
+    place, _, name = reference.rpartition(":")
+    if not place or not name:
+        raise EvaluatorError(f"evaluator {reference!r} must be written 'file.py:function' or 'module:function'")
+    module = (
+        _from_file(base_dir / place, reference) if place.endswith(".py") else _from_module(place, base_dir, reference)
+    )
+    found: Any = module
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if not callable(found):
+        known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        has = f"it has {', '.join(known[:8])}" if known else "it has none"
+        raise EvaluatorError(f"evaluator {reference!r}: there is no function {name!r} in {place}; {has}")
+    return found
+
+
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Let modules beside the spec file be imported while it is read."""
+    entry = str(folder.resolve())
+    sys.path.insert(0, entry)
+    try:
+        yield
+    finally:
+        if entry in sys.path:
+            sys.path.remove(entry)
+
+
+def _from_file(path: Path, reference: str) -> ModuleType:
+    if not path.is_file():
+        raise EvaluatorError(f"evaluator {reference!r}: there is no file {str(path)!r}")
+    source = path.read_bytes()
+    digest = hashlib.sha256(str(path.resolve()).encode() + b"\0" + source).hexdigest()[:16]
+    name = f"bakeoff_evaluator_{digest}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise EvaluatorError(f"evaluator {reference!r}: {str(path)!r} cannot be read as Python")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        with _importable(path.parent):
+            spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise EvaluatorError(
+            f"evaluator {reference!r}: importing {path.name} failed: {describe_error(error)}"
+        ) from error
+    return module
+
+
+def _from_module(place: str, base_dir: Path, reference: str) -> ModuleType:
+    try:
+        with _importable(base_dir):
+            return importlib.import_module(place)
+    except Exception as error:
+        raise EvaluatorError(
+            f"evaluator {reference!r}: module {place!r} cannot be imported: {describe_error(error)}"
+        ) from error
+
+
+def _plan_call(function: Callable[..., Any]) -> Callable[[EvaluatorContext], tuple[tuple[Any, ...], dict[str, Any]]]:
+    """Decide once which parts of a trial the function is given.
+
+    Parameters named like a field of the context get that field, `context` (or `ctx`) gets all of it; where no
+    name is known, the positions mean output, expected, inputs, metadata.
+    """
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # a builtin such as `len`
+        return lambda context: ((context.output,), {})
+    named = [one for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
+    if any(one.kind is one.VAR_KEYWORD for one in parameters):
+        return lambda context: ((), {key: getattr(context, key) for key in _FIELDS})
+    known = {one.name for one in named if one.name in _FIELDS or one.name in ("context", "ctx")}
+    required = [one for one in parameters if one.default is one.empty and one.kind is not one.VAR_POSITIONAL]
+    if known and all(one.name in known for one in required):
+        whole = known & {"context", "ctx"}
+        parts = sorted(known - whole)
+        return lambda context: (
+            (),
+            {key: getattr(context, key) for key in parts} | dict.fromkeys(whole, context),
+        )
+    keyword_only = [one.name for one in required if one.kind is one.KEYWORD_ONLY]
+    if keyword_only or len(required) > len(_POSITIONS):
+        raise EvaluatorError(
+            f"function {getattr(function, '__name__', function)!r} asks for {', '.join(one.name for one in required)}; "
+            f"parameters may be named {', '.join(_FIELDS)} or context"
+        )
+    count = max(len(required), 1)
+    return lambda context: (tuple(getattr(context, key) for key in _POSITIONS[:count]), {})
+
+
+@evaluator("python")
+class PythonEvaluator(Evaluator):
+    """Call a Python function of yours, synchronous or asynchronous.
+
+    The function is given what its parameters are named after: `output`, `expected`, `inputs`, `metadata`, any other
+    field of the context, or `context` for all of it. With other names, positions mean output, expected, inputs,
+    metadata. It runs with all rights of this process: use it for your own code, never for model output.
+
+    Value:
+        Whatever the function gives: a bool, a number, a label, a pair (value, reason), a `Score`, or a mapping of
+        those for several metrics. Name `score_kind` to have it enforced.
+
+    Missing when:
+        The function raises, or gives `None`, nan, infinity or anything else that is no value.
+
+    Source:
+        Own.
+
+    Examples:
+        >>> from bakeoff.evaluators import EvaluatorContext, load_evaluator, score_sync
+        >>> def is_short(output, expected):
+        ...     return len(output) < 10, f"{len(output)} characters"
+        >>> score_sync([load_evaluator(is_short)], EvaluatorContext(output="ok"))[0].reason
+        '2 characters'
+    """
+
+    family: ClassVar[Family] = "custom"
+    shorthand: ClassVar[str | None] = "function"
+    score_kind: ClassVar[ScoreKind] = "binary"
+
+    function: str = Field(min_length=1)
+    """`file.py:function` (relative to the spec file) or `module:function`."""
+    values: ScoreKind | None = None
+    """Kind of value to insist on; taken from the values when omitted."""
+    lower_is_better: bool = False
+    """Whether less is better."""
+    unit_name: str = ""
+    """Unit of the value, for axis titles."""
+    args: dict[str, Any] = Field(default_factory=dict)
+    """Further keyword arguments for the function."""
+
+    _call: Callable[..., Any] = PrivateAttr()
+    _plan: Callable[[EvaluatorContext], tuple[tuple[Any, ...], dict[str, Any]]] = PrivateAttr()
+    _stamp: str = PrivateAttr(default="1")
+
+    @model_validator(mode="after")
+    def _find_function(self, info: ValidationInfo) -> Self:
+        given = info.context or {}
+        function = given.get("function")
+        if function is None:
+            try:
+                function = resolve_reference(self.function, base_dir=Path(given.get("base_dir", ".")))
+            except EvaluatorError as error:
+                raise ValueError(str(error)) from error
+        call = function
+        if self.args:
+            import functools
+
+            call = functools.partial(function, **self.args)
+        self._call = call
+        try:
+            self._plan = _plan_call(call)
+        except EvaluatorError as error:
+            raise ValueError(str(error)) from error
+        self._stamp = _source_digest(function)
+        return self
+
+    @property
+    @override
+    def metric(self) -> str:
+        """Name of the metric: that of the function when no `name` is given."""
+        return self.name or self.function.rpartition(":")[2] or self.kind
+
+    @property
+    @override
+    def metrics(self) -> tuple[MetricInfo, ...]:
+        """The metric, with its kind when that was declared."""
+        better = not self.lower_is_better
+        return (MetricInfo(name=self.metric, score_kind=self.values, higher_is_better=better, unit=self.unit_name),)
+
+    @property
+    @override
+    def stamp(self) -> str:
+        """Digest of the function's source: another function, another version."""
+        return self._stamp
+
+    @override
+    def evaluate(self, context: EvaluatorContext) -> EvaluateResult | Awaitable[EvaluateResult]:
+        """Call the function."""
+        args, kwargs = self._plan(context)
+        result = self._call(*args, **kwargs)
+        if inspect.isawaitable(result):
+            return self._later(result)
+        return self._as_result(result)
+
+    async def _later(self, result: Awaitable[Any]) -> EvaluateResult:
+        return self._as_result(await result)
+
+    def _as_result(self, result: Any) -> EvaluateResult:
+        if isinstance(result, Score) and result.name == "":
+            from dataclasses import replace
+
+            return replace(result, name=self.metric)
+        if isinstance(result, tuple) and len(result) == 2 and (result[1] is None or isinstance(result[1], str)):
+            return Score(name=self.metric, value=result[0], reason=result[1])
+        if isinstance(result, Mapping):
+            return {str(key): self._as_part(key, part) for key, part in result.items()}
+        return cast("EvaluateResult", result)
+
+    def _as_part(self, key: object, part: Any) -> Any:
+        if isinstance(part, tuple) and len(part) == 2 and (part[1] is None or isinstance(part[1], str)):
+            return Score(name=f"{self.metric}.{key}", value=part[0], reason=part[1])
+        return part
+
+
+def _source_digest(function: Callable[..., Any]) -> str:
+    try:
+        source = inspect.getsource(function)
+    except (OSError, TypeError):
+        return "1"
+    return f"1+{hashlib.sha256(source.encode('utf-8', 'replace')).hexdigest()[:12]}"
+
+
+def evaluator_from_function(function: Callable[..., Any], *, name: str | None = None) -> Evaluator:
+    """Wrap a Python function, so that it can stand in a list of evaluators.
+
+    Raises:
+        EvaluatorError: The function asks for parameters that a trial does not have.
+    """
+    from pydantic import ValidationError
+
+    label = getattr(function, "__name__", type(function).__name__).strip("<>") or "function"
+    reference = f"{getattr(function, '__module__', None) or '__main__'}:{label}"
+    try:
+        return PythonEvaluator.model_validate({"function": reference, "name": name}, context={"function": function})
+    except ValidationError as error:
+        raise EvaluatorError(str(error.errors()[0]["msg"]).removeprefix("Value error, ")) from None

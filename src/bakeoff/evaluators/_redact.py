@@ -1,0 +1,66 @@
+"""Make text safe to store and to show: bounded, printable, without secrets."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["SECRET_PATTERNS", "clean_text", "describe_error", "redact_secrets"]
+
+SECRET_PATTERNS: dict[str, str] = {
+    "private key": r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----",
+    "AWS access key": r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
+    "GitHub token": r"\b(?:gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{22,255})\b",
+    "GitLab token": r"\bglpat-[A-Za-z0-9_-]{20,}",
+    "Slack token": r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}",
+    "Google API key": r"\bAIza[0-9A-Za-z_-]{35}",
+    "Stripe key": r"\b[rs]k_(?:live|test)_[0-9A-Za-z]{16,}",
+    "Hugging Face token": r"\bhf_[A-Za-z0-9]{30,}",
+    "model provider key": r"\bsk-(?:[A-Za-z]{2,12}-)*[A-Za-z0-9_-]{16,}",
+    "JSON web token": r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",
+    "bearer token": r"(?i)\bbearer\s+[A-Za-z0-9._~+/-]{16,}=*",
+    "password in a URL": r"(?i)\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@]{1,100}:[^\s/@]{1,200}@",
+    "assigned secret": (
+        r"(?i)\b(?:api[_-]?key|secret[_-]?key|access[_-]?token|auth[_-]?token|client[_-]?secret|password|passwd)"
+        r"\b[\"']?\s{0,3}[:=]\s{0,3}[\"']?[^\s\"',;]{8,200}"
+    ),
+}
+"""Kinds of credentials and what they look like; every pattern runs in linear time."""
+
+_SECRET = re.compile(
+    "|".join(f"(?:{pattern.replace('(?i)', '')})" for pattern in SECRET_PATTERNS.values()), re.IGNORECASE
+)
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def clean_text(text: str, limit: int = 500) -> str:
+    r"""Cut text to `limit` characters and replace control characters and lone surrogates by U+FFFD.
+
+    Examples:
+        >>> clean_text("a" * 12, 10)
+        'aaaaaaaaa…'
+        >>> clean_text("red \x1b[31m")
+        'red �[31m'
+    """
+    if len(text) > limit:
+        text = text[: limit - 1] + "…"
+    return text if text.isascii() and text.isprintable() else _UNPRINTABLE.sub("\ufffd", text)
+
+
+def redact_secrets(text: str) -> str:
+    """Replace whatever looks like a credential by `[redacted]`.
+
+    Examples:
+        >>> redact_secrets("got 401 for Authorization: Bearer abcdef0123456789abcdef")
+        'got 401 for Authorization: [redacted]'
+    """
+    return _SECRET.sub("[redacted]", text)
+
+
+def describe_error(error: BaseException, limit: int = 500) -> str:
+    """Say in one bounded, redacted line what went wrong: `ValueError: ...`."""
+    try:
+        message = str(error)
+    except Exception:  # noqa: BLE001 - a broken __str__ of user code must not end the run
+        message = "(its message cannot be shown)"
+    message = " ".join(redact_secrets(message[: 8 * limit]).split())
+    return clean_text(f"{type(error).__name__}: {message}" if message else type(error).__name__, limit)
