@@ -6,6 +6,14 @@ scipy and statsmodels arrive when a function first needs them.
 
 from bakeoff.stats._alpha import Level, krippendorff_alpha
 from bakeoff.stats._bandit import Bandit, Choice
+from bakeoff.stats._bandit_inference import (
+    ArmContrasts,
+    adaptive_ipw,
+    adaptive_ipw_difference,
+    arm_inference,
+    bandit_differences,
+    bandit_test,
+)
 from bakeoff.stats._bandit_policies import (
     KLUCB,
     UCB1,
@@ -38,7 +46,9 @@ from bakeoff.stats._bayes import (
     prob_beta_greater,
     shrinkage_sd,
 )
+from bakeoff.stats._best import BestMethod, BestOfMany, Shrunken, best_of_many, holdout_split, shrink
 from bakeoff.stats._best_arm import LUCB, HalvingRound, Hyperband, SequentialHalving, halving_rounds, hyperband_brackets
+from bakeoff.stats._bootstrap import BootstrapMethod, bootstrap, bootstrap_mean, bootstrap_means
 from bakeoff.stats._clusters import ClusterVariance, clustered_mean, design_effect
 from bakeoff.stats._compare import compare
 from bakeoff.stats._confidence_sequence import (
@@ -53,9 +63,28 @@ from bakeoff.stats._confidence_sequence import (
     paired_binary_interval,
     robbins_boundary,
 )
+from bakeoff.stats._contextual import LinearBandit
 from bakeoff.stats._corrected_difference import CorrectedDifference, corrected_difference
 from bakeoff.stats._decide import decide, smallest_detectable
 from bakeoff.stats._design import ComparisonDesign, Goal, PlanCorrection, TypicalValues, planned_power, typical_values
+from bakeoff.stats._effect import (
+    cliffs_delta,
+    cohen_d,
+    cohen_dav,
+    cohen_dz,
+    cohen_h,
+    hedges_g,
+    odds_ratio,
+    vargha_delaney,
+)
+from bakeoff.stats._equivalence import (
+    EquivalenceGoal,
+    EquivalenceResult,
+    equivalence_of_proportions,
+    tost,
+    tost_paired_proportions,
+    tost_unpaired,
+)
 from bakeoff.stats._evalues import (
     BetPrior,
     EBHResult,
@@ -65,7 +94,9 @@ from bakeoff.stats._evalues import (
     e_bh,
     normal_mixture_e_value,
 )
+from bakeoff.stats._exact import permutation_test
 from bakeoff.stats._family import Family
+from bakeoff.stats._format import format_interval, format_p, format_value
 from bakeoff.stats._group_sequential import (
     GroupSequentialDesign,
     GroupSequentialLook,
@@ -85,6 +116,7 @@ from bakeoff.stats._labels_needed import LabelsNeeded, labels_needed
 from bakeoff.stats._many import ManyComparisons, NamedDifference, TiedSet, max_t, named_columns, tied_set
 from bakeoff.stats._mean import mean_logit_t, mean_t
 from bakeoff.stats._multiplicity import Correction, adjust
+from bakeoff.stats._off_policy import OffPolicyMethod, OffPolicyValue, effective_sample_size, off_policy_value
 from bakeoff.stats._order import OrderCheck, order_check
 from bakeoff.stats._paired_binary import (
     McNemarMethod,
@@ -130,12 +162,14 @@ from bakeoff.stats._power import (
 )
 from bakeoff.stats._ppi import CorrectionMethod, corrected_mean, ppi_mean
 from bakeoff.stats._proportion import ProportionMethod, agresti_coull, clopper_pearson, jeffreys, proportion, wilson
+from bakeoff.stats._quantiles import quantile_difference, quantile_interval
 from bakeoff.stats._race import Elimination, PairedRace, RaceConfig, RaceGuarantee, RaceResult, closed_e_rejections
 from bakeoff.stats._ranking import Ranking, RankingInterval, bradley_terry, elo_scale, swap_consistency
 from bakeoff.stats._ratio import RatioDifference, RatioMethod, cost_per_success, ratio_difference, ratio_of_means
 from bakeoff.stats._result import Alternative, Difference, Estimate, Kind, TestResult, Verdict
 from bakeoff.stats._rule import SummaryMethod, summarize
 from bakeoff.stats._sequential import SequentialComparison, SequentialConfig, SequentialMethod, SequentialResult
+from bakeoff.stats._srm_sequential import srm_e_value
 from bakeoff.stats._unpaired import (
     TwoProportionMethod,
     TwoProportionTest,
@@ -145,6 +179,8 @@ from bakeoff.stats._unpaired import (
     welch_test,
 )
 from bakeoff.stats._variance import RepeatPlan, VarianceComponents, optimal_repeats, variance_components
+from bakeoff.stats._wilcoxon import hodges_lehmann, wilcoxon
+from bakeoff.stats._words import describe, methods_paragraph
 
 __all__ = [
     "KLUCB",
@@ -153,13 +189,17 @@ __all__ = [
     "UCB1",
     "Agreement",
     "Alternative",
+    "ArmContrasts",
     "ArmStats",
     "Bandit",
     "BanditPolicy",
     "BayesComparison",
     "BestArmSimulation",
+    "BestMethod",
     "BestOfK",
+    "BestOfMany",
     "BetPrior",
+    "BootstrapMethod",
     "CheapestResult",
     "Choice",
     "ClusterVariance",
@@ -174,6 +214,8 @@ __all__ = [
     "EBHResult",
     "Elimination",
     "EpsilonGreedy",
+    "EquivalenceGoal",
+    "EquivalenceResult",
     "Estimate",
     "Family",
     "FriedmanResult",
@@ -190,11 +232,14 @@ __all__ = [
     "LabelsNeeded",
     "Level",
     "Lever",
+    "LinearBandit",
     "ManyComparisons",
     "MarginMethod",
     "McNemarMethod",
     "NamedDifference",
     "Objective",
+    "OffPolicyMethod",
+    "OffPolicyValue",
     "OrderCheck",
     "PairedBinaryTest",
     "PairedProportionMethod",
@@ -221,6 +266,7 @@ __all__ = [
     "SequentialHalving",
     "SequentialMethod",
     "SequentialResult",
+    "Shrunken",
     "Spending",
     "SummaryMethod",
     "TestResult",
@@ -233,48 +279,71 @@ __all__ = [
     "Uniform",
     "VarianceComponents",
     "Verdict",
+    "adaptive_ipw",
+    "adaptive_ipw_difference",
     "adjust",
     "agresti_coull",
     "alpha_spent",
     "always_valid_p",
+    "arm_inference",
     "asymptotic_confidence_sequence",
+    "bandit_differences",
+    "bandit_test",
     "bayes_paired_binary",
     "bayes_proportions",
     "bayes_scores",
     "bernoulli_kl",
+    "best_of_many",
     "beta_binomial_confidence_sequence",
     "beta_binomial_e_value",
     "betting_e_value",
     "betting_interval",
+    "bootstrap",
+    "bootstrap_mean",
+    "bootstrap_means",
     "bradley_terry",
     "cheapest_within",
     "chi_square_homogeneity",
+    "cliffs_delta",
     "clopper_pearson",
     "closed_e_rejections",
     "clustered_mean",
     "cochran_q",
+    "cohen_d",
+    "cohen_dav",
+    "cohen_dz",
+    "cohen_h",
     "cohen_kappa",
     "compare",
     "corrected_difference",
     "corrected_mean",
     "cost_per_success",
     "decide",
+    "describe",
     "design_effect",
     "design_from_pilot",
     "detectable_curve",
     "discordant_e_value",
     "dunnett",
     "e_bh",
+    "effective_sample_size",
     "elo_scale",
     "empirical_bernstein_confidence_sequence",
     "encode_clusters",
+    "equivalence_of_proportions",
     "fleiss_kappa",
+    "format_interval",
+    "format_p",
+    "format_value",
     "friedman",
     "group_sequential_crossing",
     "group_sequential_design",
     "group_sequential_look",
     "gwet_ac",
     "halving_rounds",
+    "hedges_g",
+    "hodges_lehmann",
+    "holdout_split",
     "hyperband_brackets",
     "infer_kind",
     "intraclass_correlation",
@@ -290,11 +359,14 @@ __all__ = [
     "mcnemar_power_always_valid",
     "mean_logit_t",
     "mean_t",
+    "methods_paragraph",
     "mixture_rho2",
     "msprt",
     "named_columns",
     "noninferiority_power_paired",
     "normal_mixture_e_value",
+    "odds_ratio",
+    "off_policy_value",
     "one_sample_t",
     "optimal_repeats",
     "order_check",
@@ -309,6 +381,7 @@ __all__ = [
     "pass_curve",
     "pass_hat_k",
     "pass_k_values",
+    "permutation_test",
     "plan_comparison",
     "plan_levers",
     "planned_power",
@@ -321,26 +394,35 @@ __all__ = [
     "prob_beta_greater",
     "proportion",
     "proportion_difference",
+    "quantile_difference",
+    "quantile_interval",
     "ratio_difference",
     "ratio_of_means",
     "robbins_boundary",
     "rogan_gladen",
+    "shrink",
     "shrinkage_sd",
     "sign_flip",
     "simulate_best_arm",
     "simulate_regret",
     "smallest_detectable",
+    "srm_e_value",
     "stratified_rate",
     "summarize",
     "swap_consistency",
     "tied_set",
+    "tost",
+    "tost_paired_proportions",
+    "tost_unpaired",
     "tukey",
     "two_mean_power",
     "two_proportion_power",
     "two_proportion_test",
     "typical_values",
+    "vargha_delaney",
     "variance_components",
     "welch",
     "welch_test",
+    "wilcoxon",
     "wilson",
 ]

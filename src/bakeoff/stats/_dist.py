@@ -26,6 +26,8 @@ __all__ = [
     "chi2_sf",
     "f_sf",
     "log_beta",
+    "log_gamma",
+    "nct_location",
     "norm_cdf",
     "norm_ppf",
     "norm_sf",
@@ -118,3 +120,13 @@ def f_sf(x: ArrayLike, df1: ArrayLike, df2: ArrayLike) -> Float:
 def log_beta(a: ArrayLike, b: ArrayLike) -> Float:
     """Logarithm of the beta function."""
     return np.asarray(_special("betaln")(a, b), dtype=np.float64)
+
+
+def nct_location(t: float, df: float, q: float) -> float:
+    """Noncentrality under which a noncentral t variable is at most `t` with probability `q`."""
+    return float(_special("nctdtrinc")(df, q, t))
+
+
+def log_gamma(x: ArrayLike) -> Float:
+    """Logarithm of the gamma function, for positive x."""
+    return np.asarray(_special("gammaln")(x), dtype=np.float64)
