@@ -11,7 +11,7 @@ from bakeoff.errors import StatsError
 from bakeoff.stats._checks import as_rng, as_scores, check_confidence, check_count
 from bakeoff.stats._clusters import few_clusters_warning
 from bakeoff.stats._dist import norm_cdf, norm_ppf
-from bakeoff.stats._items import encode_clusters, item_means
+from bakeoff.stats._items import encode_clusters, group_sums, item_means
 from bakeoff.stats._result import Estimate
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _units(values: Float, codes: NDArray[np.intp] | None) -> tuple[Float, Float]
         return values, np.ones(values.size)
     sizes = np.bincount(codes).astype(np.float64)
     kept = sizes > 0
-    return np.bincount(codes, values)[kept], sizes[kept]
+    return group_sums(codes, values)[kept], sizes[kept]
 
 
 def _resampled_totals(columns: list[Float], resamples: int, rng: np.random.Generator) -> Float:

@@ -11,7 +11,7 @@ import numpy as np
 from bakeoff.errors import StatsError
 from bakeoff.stats._checks import as_scores, check_confidence
 from bakeoff.stats._dist import t_ppf, z_value
-from bakeoff.stats._items import as_weights, encode_clusters, item_means
+from bakeoff.stats._items import as_weights, encode_clusters, group_sums, item_means
 from bakeoff.stats._result import Estimate
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def fit_mean(
     if codes is None:
         sums, totals = w * values, w
     else:
-        sums, totals = np.bincount(codes, w * values), np.bincount(codes, w)
+        sums, totals = group_sums(codes, w * values), group_sums(codes, w)
     kept = totals > 0
     sums, totals = sums[kept], totals[kept]
     if variance == "cluster_means":

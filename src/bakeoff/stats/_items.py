@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     Float = NDArray[np.float64]
     Codes = NDArray[np.intp]
 
-__all__ = ["as_weights", "encode_clusters", "item_means"]
+__all__ = ["as_weights", "encode_clusters", "group_sums", "item_means"]
 
 
 def item_means(scores: Float) -> tuple[Float, NDArray[np.intp]]:
@@ -72,6 +72,11 @@ def encode_clusters(clusters: ArrayLike, *, n: int | None = None) -> Codes:
         return np.fromiter((codes.setdefault(value, len(codes)) for value in values), dtype=np.intp, count=len(values))
     except TypeError as error:
         raise StatsError("clusters holds a label that cannot be compared; use strings or numbers") from error
+
+
+def group_sums(codes: Codes, values: Float) -> Float:
+    """Add up the values of each code."""
+    return np.asarray(np.bincount(codes, values), dtype=np.float64)
 
 
 def as_weights(weights: ArrayLike, n: int) -> Float:

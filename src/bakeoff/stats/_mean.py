@@ -5,8 +5,6 @@ from __future__ import annotations
 from math import exp, inf, log, nan
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from bakeoff.errors import StatsError
 from bakeoff.stats._checks import as_scores, check_confidence
 from bakeoff.stats._clusters import MeanFit, critical_value, fit_mean
@@ -15,6 +13,7 @@ from bakeoff.stats._items import item_means
 from bakeoff.stats._result import Alternative, Estimate
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
 __all__ = [

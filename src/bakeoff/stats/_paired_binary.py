@@ -25,6 +25,7 @@ __all__ = [
     "paired_odds_ratio",
     "paired_proportion_difference",
     "paired_table",
+    "tango_z",
 ]
 
 McNemarMethod = Literal["midp", "exact", "asymptotic", "continuity"]
@@ -245,7 +246,7 @@ def _bonett_price(b: int, c: int, n: int, z: float) -> tuple[float, float, float
     return max(centre - z * se, -1.0), min(centre + z * se, 1.0), se
 
 
-def _tango_z(b: int, c: int, n: int, delta: float) -> float:
+def tango_z(b: int, c: int, n: int, delta: float) -> float:
     """Score statistic of H0: difference = delta, with the constrained estimate of P(baseline only)."""
     linear = -b - c + (2 * n - b + c) * delta
     constant = -c * delta * (1 - delta)
@@ -261,11 +262,11 @@ def _tango_limit(b: int, c: int, n: int, z: float) -> float:
     """Lower limit: the smallest delta with score statistic at most z, by bisection."""
     inside = (b - c) / n
     outside = -1.0
-    if _tango_z(b, c, n, outside) <= z:
+    if tango_z(b, c, n, outside) <= z:
         return -1.0
     for _ in range(52):
         middle = 0.5 * (inside + outside)
-        if _tango_z(b, c, n, middle) > z:
+        if tango_z(b, c, n, middle) > z:
             outside = middle
         else:
             inside = middle

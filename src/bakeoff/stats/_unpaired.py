@@ -24,6 +24,7 @@ __all__ = [
     "TwoProportionTest",
     "check_two_counts",
     "proportion_difference",
+    "score_interval",
     "score_z",
     "two_proportion_test",
     "welch",
@@ -118,7 +119,7 @@ def proportion_difference(
     elif method == "agresti_caffo":
         low, high = max(a1 - a2 - z * se, -1.0), min(a1 - a2 + z * se, 1.0)
     else:
-        low, high = _score_limit(x1, n1, x2, n2, z), -_score_limit(x2, n2, x1, n1, z)
+        low, high = score_interval(x1, n1, x2, n2, confidence)
     return Estimate(
         estimate=x1 / n1 - x2 / n2,
         low=low,
@@ -174,12 +175,21 @@ def _constrained_rate(x1: int, n1: int, x2: int, n2: int, delta: float) -> float
     return min(max(root - delta, 0.0, -delta), 1.0, 1 - delta)
 
 
-def _score_limit(x1: int, n1: int, x2: int, n2: int, z: float) -> float:
+def score_interval(
+    x1: int, n1: int, x2: int, n2: int, confidence: float, *, correction: bool = True
+) -> tuple[float, float]:
+    """Invert the score test: all differences that it does not reject."""
+    z = z_value(confidence)
+    low = _score_limit(x1, n1, x2, n2, z, correction)
+    return low, -_score_limit(x2, n2, x1, n1, z, correction)
+
+
+def _score_limit(x1: int, n1: int, x2: int, n2: int, z: float, correction: bool) -> float:
     """Lower limit: the smallest difference with score statistic at most z, by bisection."""
     inside, outside = x1 / n1 - x2 / n2, -1.0
     for _ in range(52):
         middle = 0.5 * (inside + outside)
-        if score_z(x1, n1, x2, n2, middle) > z:
+        if score_z(x1, n1, x2, n2, middle, correction=correction) > z:
             outside = middle
         else:
             inside = middle
