@@ -117,6 +117,16 @@ from bakeoff.stats._many import ManyComparisons, NamedDifference, TiedSet, max_t
 from bakeoff.stats._mean import mean_logit_t, mean_t
 from bakeoff.stats._multiplicity import Correction, adjust
 from bakeoff.stats._off_policy import OffPolicyMethod, OffPolicyValue, effective_sample_size, off_policy_value
+from bakeoff.stats._online import (
+    AdjustedDifference,
+    GuardrailResult,
+    SrmResult,
+    adjusted_difference,
+    assign_variant,
+    guardrail,
+    hash_unit,
+    srm_test,
+)
 from bakeoff.stats._order import OrderCheck, order_check
 from bakeoff.stats._paired_binary import (
     McNemarMethod,
@@ -187,6 +197,7 @@ __all__ = [
     "LUCB",
     "STOPPING_WARNING",
     "UCB1",
+    "AdjustedDifference",
     "Agreement",
     "Alternative",
     "ArmContrasts",
@@ -222,6 +233,7 @@ __all__ = [
     "Goal",
     "GroupSequentialDesign",
     "GroupSequentialLook",
+    "GuardrailResult",
     "HalvingRound",
     "Hyperband",
     "ICCKind",
@@ -268,6 +280,7 @@ __all__ = [
     "SequentialResult",
     "Shrunken",
     "Spending",
+    "SrmResult",
     "SummaryMethod",
     "TestResult",
     "Thompson",
@@ -282,10 +295,12 @@ __all__ = [
     "adaptive_ipw",
     "adaptive_ipw_difference",
     "adjust",
+    "adjusted_difference",
     "agresti_coull",
     "alpha_spent",
     "always_valid_p",
     "arm_inference",
+    "assign_variant",
     "asymptotic_confidence_sequence",
     "bandit_differences",
     "bandit_test",
@@ -339,8 +354,10 @@ __all__ = [
     "group_sequential_crossing",
     "group_sequential_design",
     "group_sequential_look",
+    "guardrail",
     "gwet_ac",
     "halving_rounds",
+    "hash_unit",
     "hedges_g",
     "hodges_lehmann",
     "holdout_split",
@@ -407,6 +424,7 @@ __all__ = [
     "simulate_regret",
     "smallest_detectable",
     "srm_e_value",
+    "srm_test",
     "stratified_rate",
     "summarize",
     "swap_consistency",
