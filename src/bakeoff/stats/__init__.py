@@ -49,6 +49,7 @@ from bakeoff.stats._bayes import (
 from bakeoff.stats._best import BestMethod, BestOfMany, Shrunken, best_of_many, holdout_split, shrink
 from bakeoff.stats._best_arm import LUCB, HalvingRound, Hyperband, SequentialHalving, halving_rounds, hyperband_brackets
 from bakeoff.stats._bootstrap import BootstrapMethod, bootstrap, bootstrap_mean, bootstrap_means
+from bakeoff.stats._changepoint import ChangePoint, find_changepoint
 from bakeoff.stats._clusters import ClusterVariance, clustered_mean, design_effect
 from bakeoff.stats._compare import compare
 from bakeoff.stats._confidence_sequence import (
@@ -67,6 +68,7 @@ from bakeoff.stats._contextual import LinearBandit
 from bakeoff.stats._corrected_difference import CorrectedDifference, corrected_difference
 from bakeoff.stats._decide import decide, smallest_detectable
 from bakeoff.stats._design import ComparisonDesign, Goal, PlanCorrection, TypicalValues, planned_power, typical_values
+from bakeoff.stats._drift import ControlChart, between_run_sd, control_chart
 from bakeoff.stats._effect import (
     cliffs_delta,
     cohen_d,
@@ -178,6 +180,7 @@ from bakeoff.stats._ranking import Ranking, RankingInterval, bradley_terry, elo_
 from bakeoff.stats._ratio import RatioDifference, RatioMethod, cost_per_success, ratio_difference, ratio_of_means
 from bakeoff.stats._result import Alternative, Difference, Estimate, Kind, TestResult, Verdict
 from bakeoff.stats._rule import SummaryMethod, summarize
+from bakeoff.stats._run_length import ChartKind, chart_threshold, run_length, simulate_run_lengths
 from bakeoff.stats._sequential import SequentialComparison, SequentialConfig, SequentialMethod, SequentialResult
 from bakeoff.stats._srm_sequential import srm_e_value
 from bakeoff.stats._unpaired import (
@@ -211,11 +214,14 @@ __all__ = [
     "BestOfMany",
     "BetPrior",
     "BootstrapMethod",
+    "ChangePoint",
+    "ChartKind",
     "CheapestResult",
     "Choice",
     "ClusterVariance",
     "ComparisonDesign",
     "ConfidenceSequence",
+    "ControlChart",
     "CorrectedDifference",
     "CorrectedMean",
     "Correction",
@@ -313,10 +319,12 @@ __all__ = [
     "beta_binomial_e_value",
     "betting_e_value",
     "betting_interval",
+    "between_run_sd",
     "bootstrap",
     "bootstrap_mean",
     "bootstrap_means",
     "bradley_terry",
+    "chart_threshold",
     "cheapest_within",
     "chi_square_homogeneity",
     "cliffs_delta",
@@ -330,6 +338,7 @@ __all__ = [
     "cohen_h",
     "cohen_kappa",
     "compare",
+    "control_chart",
     "corrected_difference",
     "corrected_mean",
     "cost_per_success",
@@ -346,6 +355,7 @@ __all__ = [
     "empirical_bernstein_confidence_sequence",
     "encode_clusters",
     "equivalence_of_proportions",
+    "find_changepoint",
     "fleiss_kappa",
     "format_interval",
     "format_p",
@@ -417,11 +427,13 @@ __all__ = [
     "ratio_of_means",
     "robbins_boundary",
     "rogan_gladen",
+    "run_length",
     "shrink",
     "shrinkage_sd",
     "sign_flip",
     "simulate_best_arm",
     "simulate_regret",
+    "simulate_run_lengths",
     "smallest_detectable",
     "srm_e_value",
     "srm_test",
