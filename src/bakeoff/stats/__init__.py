@@ -97,8 +97,18 @@ from bakeoff.stats._evalues import (
     normal_mixture_e_value,
 )
 from bakeoff.stats._exact import permutation_test
+from bakeoff.stats._factorial import (
+    Contrast,
+    FactorEffect,
+    FactorialResult,
+    contrast,
+    factorial_effects,
+    level_contrasts,
+)
+from bakeoff.stats._factorial_model import FactorialMethod, factorial_model
 from bakeoff.stats._family import Family
 from bakeoff.stats._format import format_interval, format_p, format_value
+from bakeoff.stats._fraction import CellPlan, fractional_factorial, optimal_cells, plan_cells
 from bakeoff.stats._group_sequential import (
     GroupSequentialDesign,
     GroupSequentialLook,
@@ -214,6 +224,7 @@ __all__ = [
     "BestOfMany",
     "BetPrior",
     "BootstrapMethod",
+    "CellPlan",
     "ChangePoint",
     "ChartKind",
     "CheapestResult",
@@ -221,6 +232,7 @@ __all__ = [
     "ClusterVariance",
     "ComparisonDesign",
     "ConfidenceSequence",
+    "Contrast",
     "ControlChart",
     "CorrectedDifference",
     "CorrectedMean",
@@ -234,6 +246,9 @@ __all__ = [
     "EquivalenceGoal",
     "EquivalenceResult",
     "Estimate",
+    "FactorEffect",
+    "FactorialMethod",
+    "FactorialResult",
     "Family",
     "FriedmanResult",
     "Goal",
@@ -338,6 +353,7 @@ __all__ = [
     "cohen_h",
     "cohen_kappa",
     "compare",
+    "contrast",
     "control_chart",
     "corrected_difference",
     "corrected_mean",
@@ -355,11 +371,14 @@ __all__ = [
     "empirical_bernstein_confidence_sequence",
     "encode_clusters",
     "equivalence_of_proportions",
+    "factorial_effects",
+    "factorial_model",
     "find_changepoint",
     "fleiss_kappa",
     "format_interval",
     "format_p",
     "format_value",
+    "fractional_factorial",
     "friedman",
     "group_sequential_crossing",
     "group_sequential_design",
@@ -380,6 +399,7 @@ __all__ = [
     "krippendorff_alpha",
     "labels_needed",
     "lai_robbins_constant",
+    "level_contrasts",
     "max_t",
     "mcnemar",
     "mcnemar_power",
@@ -395,6 +415,7 @@ __all__ = [
     "odds_ratio",
     "off_policy_value",
     "one_sample_t",
+    "optimal_cells",
     "optimal_repeats",
     "order_check",
     "paired_binary_interval",
@@ -409,6 +430,7 @@ __all__ = [
     "pass_hat_k",
     "pass_k_values",
     "permutation_test",
+    "plan_cells",
     "plan_comparison",
     "plan_levers",
     "planned_power",
