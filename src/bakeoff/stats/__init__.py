@@ -5,6 +5,7 @@ scipy and statsmodels arrive when a function first needs them.
 """
 
 from bakeoff.stats._alpha import Level, krippendorff_alpha
+from bakeoff.stats._anchors import AnchorEstimate, anchor_mean, choose_anchors, predict_from_anchors
 from bakeoff.stats._bandit import Bandit, Choice
 from bakeoff.stats._bandit_inference import (
     ArmContrasts,
@@ -121,6 +122,8 @@ from bakeoff.stats._group_sequential import (
 from bakeoff.stats._groups import FriedmanResult, cochran_q, dunnett, friedman, tukey
 from bakeoff.stats._homogeneity import chi_square_homogeneity
 from bakeoff.stats._icc import ICCKind, ICCResult, intraclass_correlation
+from bakeoff.stats._irt import ItemModel, fit_item_model
+from bakeoff.stats._item_analysis import ItemAnalysis, item_analysis
 from bakeoff.stats._items import encode_clusters
 from bakeoff.stats._judges import CorrectedMean, JudgeAccuracy, judge_accuracy, rogan_gladen, stratified_rate
 from bakeoff.stats._kappa import Agreement, KappaWeights, cohen_kappa, fleiss_kappa, gwet_ac
@@ -213,6 +216,7 @@ __all__ = [
     "AdjustedDifference",
     "Agreement",
     "Alternative",
+    "AnchorEstimate",
     "ArmContrasts",
     "ArmStats",
     "Bandit",
@@ -259,6 +263,8 @@ __all__ = [
     "Hyperband",
     "ICCKind",
     "ICCResult",
+    "ItemAnalysis",
+    "ItemModel",
     "JudgeAccuracy",
     "KappaWeights",
     "Kind",
@@ -320,6 +326,7 @@ __all__ = [
     "agresti_coull",
     "alpha_spent",
     "always_valid_p",
+    "anchor_mean",
     "arm_inference",
     "assign_variant",
     "asymptotic_confidence_sequence",
@@ -342,6 +349,7 @@ __all__ = [
     "chart_threshold",
     "cheapest_within",
     "chi_square_homogeneity",
+    "choose_anchors",
     "cliffs_delta",
     "clopper_pearson",
     "closed_e_rejections",
@@ -374,6 +382,7 @@ __all__ = [
     "factorial_effects",
     "factorial_model",
     "find_changepoint",
+    "fit_item_model",
     "fleiss_kappa",
     "format_interval",
     "format_p",
@@ -393,6 +402,7 @@ __all__ = [
     "hyperband_brackets",
     "infer_kind",
     "intraclass_correlation",
+    "item_analysis",
     "items_needed",
     "jeffreys",
     "judge_accuracy",
@@ -438,6 +448,7 @@ __all__ = [
     "policy_to_dict",
     "power_curve",
     "ppi_mean",
+    "predict_from_anchors",
     "prob_best_beta",
     "prob_best_normal",
     "prob_beta_greater",
