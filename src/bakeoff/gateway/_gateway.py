@@ -524,7 +524,14 @@ class Gateway:
             self._transport = open_transport(self._spec, self._limits, env=self._env)
 
     def _open_windows(self) -> WindowStore | None:
-        return None
+        # A clock of its own cannot be compared with those of other processes.
+        if not self._shared or self._clock is not time.monotonic:
+            return None
+        from bakeoff.gateway._shared_limiter import SqliteWindows, state_file
+
+        windows = SqliteWindows(state_file(self._env), lease_s=self._limits.timeout_s + 2 * _GRACE_S)
+        self._warnings += windows.warnings
+        return windows
 
 
 def _declares_limits(limits: LimitsSpec) -> bool:

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    "REQUEST_BURST_S",
     "SLACK_S",
+    "TOKEN_BURST_S",
     "WINDOW_S",
     "Denied",
     "LocalWindows",
@@ -35,8 +37,8 @@ SLACK_S = 3.0
 """Longest time from admission to arrival at the server: covers one lost SYN (sent again after 1 s)."""
 
 _STEP_S = 0.05
-_REQUEST_BURST_S = 3.0
-_TOKEN_BURST_S = 10.0
+REQUEST_BURST_S = 3.0
+TOKEN_BURST_S = 10.0
 _POLL_S = 1.0
 _EPSILON = 1e-6
 
@@ -222,8 +224,8 @@ class _ScopeState:
 
     def __init__(self, scope: WindowScope) -> None:
         rpm, tpm = scope.requests_per_minute, scope.tokens_per_minute
-        self.requests = None if rpm is None else SlidingWindow(rpm, burst_s=_REQUEST_BURST_S)
-        self.tokens = None if tpm is None else SlidingWindow(tpm, burst_s=_TOKEN_BURST_S)
+        self.requests = None if rpm is None else SlidingWindow(rpm, burst_s=REQUEST_BURST_S)
+        self.tokens = None if tpm is None else SlidingWindow(tpm, burst_s=TOKEN_BURST_S)
         self.in_flight = 0
 
     def wait_s(self, scope: WindowScope, now: float, tokens: float) -> float:
