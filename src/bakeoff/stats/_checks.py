@@ -38,9 +38,13 @@ def check_alternative(alternative: str) -> Alternative:
 
 def check_count(value: float, name: str, *, minimum: int = 0) -> int:
     """Return a whole number of at least `minimum`."""
-    if isinstance(value, bool) or value != value or int(value) != value or value < minimum:
+    try:
+        whole = int(value)
+    except (TypeError, ValueError, OverflowError):
+        whole = minimum - 1  # nan, infinite, or not a number
+    if isinstance(value, bool) or whole != value or whole < minimum:
         raise StatsError(f"{name} must be a whole number of at least {minimum}, got {value!r}")
-    return int(value)
+    return whole
 
 
 def check_unit(value: float, name: str) -> float:

@@ -310,7 +310,7 @@ def cliffs_delta(candidate: ArrayLike, baseline: ArrayLike, *, confidence: float
     """Estimate Cliff's delta: P(candidate > baseline) - P(candidate < baseline) for random items.
 
     Needs order only, so it suits 1-5 judge scores. The interval is Cliff's asymmetric one with the
-    consistent variance estimate and t quantiles (Cliff 1996; R effsize). For independent items.
+    unbiased variance estimate and t quantiles (Cliff 1996; R effsize). For independent items.
 
     Args:
         candidate: Shape (items,) or (items, repeats); `nan` is left out.
@@ -339,9 +339,9 @@ def cliffs_delta(candidate: ArrayLike, baseline: ArrayLike, *, confidence: float
     of_b = (n1 - np.searchsorted(a, b, side="right") - np.searchsorted(a, b, side="left")) / n1
     d = float(of_a.mean())
     squares = float((below + above).sum())  # dominance is -1, 0 or 1
-    v_all = (squares - n1 * n2 * d * d) / (n1 * n2 - 1)
-    v_a, v_b = float(of_a.var(ddof=1)), float(of_b.var(ddof=1))
-    variance = ((n2 - 1) * v_a + (n1 - 1) * v_b + v_all) / (n1 * n2)
+    spread = n2 * n2 * n1 * float(of_a.var()) + n1 * n1 * n2 * float(of_b.var())
+    unbiased = (spread - (squares - n1 * n2 * d * d)) / (n1 * n2 * (n1 - 1) * (n2 - 1))
+    variance = max(unbiased, (1 - d * d) / (n1 * n2 - 1))  # the floor that Cliff recommends
     low, high = _cliff_limits(d, variance, n1, n2, confidence)
     return Estimate(
         estimate=d,
