@@ -474,7 +474,10 @@ class Gateway:
         call.input_tokens = model.forecast.input_tokens(call.estimate)
         call.output_tokens = model.forecast.output_tokens(declared_output_tokens(call.request.params))
         if model.price is not None:
-            call.usd = model.price.cost(Usage(input_tokens=call.input_tokens, output_tokens=call.output_tokens))
+            rates = model.price.rates_for(call.input_tokens)
+            call.usd = call.input_tokens * max(rates.input, rates.cache_write) + call.output_tokens * max(
+                rates.output, rates.reasoning
+            )
 
     def _find_price(self, request: ModelRequest, model: _Model) -> None:
         if not model.priced:
