@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import nan, sqrt
+from math import log, nan, sqrt
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from bakeoff.errors import StatsError
 from bakeoff.stats._checks import check_confidence
-from bakeoff.stats._confidence_sequence import beta_binomial_confidence_sequence, betting_interval
-from bakeoff.stats._dist import norm_sf, z_value
+from bakeoff.stats._confidence_sequence import betting_interval
+from bakeoff.stats._dist import log_beta, norm_sf, z_value
 from bakeoff.stats._result import Estimate, TestResult
 
 if TYPE_CHECKING:
@@ -89,8 +89,9 @@ def bandit_differences(
 ) -> ArmContrasts:
     """Return always-valid differences of pass rates from the counts of a bandit. Vectorised.
 
-    Each arm gets a beta-binomial confidence sequence at level 1 - alpha / 2; the difference lies between the
-    extremes. Needs counts only, allows any adaptive choice of arms and any stopping; conservative.
+    Every pair of rates (p_A, p_B) is tested by the product of the two arms' beta-binomial e-values, a martingale
+    however the arms were chosen; a difference is kept when some pair with that difference is not rejected.
+    Needs counts only, and allows any adaptive choice of arms and any stopping.
 
     Args:
         successes_candidate: Successes of the candidate's pulls.
@@ -100,25 +101,80 @@ def bandit_differences(
         confidence: Of the interval of the difference.
 
     Returns:
-        Estimates and limits; [-1, 1] when an arm was never pulled.
+        Estimates and limits; [-1, 1] when neither arm was pulled, nan estimate when one was not.
+
+    Raises:
+        StatsError: Counts outside 0..pulls.
+
+    References:
+        Mixture martingales under adaptive sampling: Kaufmann and Koolen 2021, JMLR 22.
 
     Examples:
         >>> bool(bandit_differences(400, 500, 20, 100).significant[0])
         True
     """
     check_confidence(confidence)
-    each = 1 - (1 - confidence) / 2
-    left = beta_binomial_confidence_sequence(successes_candidate, pulls_candidate, confidence=each)
-    right = beta_binomial_confidence_sequence(successes_baseline, pulls_baseline, confidence=each)
-    low, high = left.low - right.high, left.high - right.low
+    s1, n1, s0, n0 = (
+        part.astype(np.float64)
+        for part in np.broadcast_arrays(
+            *(
+                np.atleast_1d(np.asarray(values, dtype=np.float64))
+                for values in (successes_candidate, pulls_candidate, successes_baseline, pulls_baseline)
+            )
+        )
+    )
+    for s, n in ((s1, n1), (s0, n0)):
+        if bool((s < 0).any()) or bool((s > n).any()) or not np.isfinite(n).all():
+            raise StatsError("successes must lie between 0 and pulls, and pulls must be finite")
+    level = -log(1 - confidence)
+    mixture = log_beta(1 + s1, 1 + n1 - s1) + log_beta(1 + s0, 1 + n0 - s0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rate1, rate0 = s1 / n1, s0 / n0
+    start = np.nan_to_num(rate1, nan=0.5) - np.nan_to_num(rate0, nan=0.5)
+
+    def side(edge: float) -> Float:
+        inside, outside = start.copy(), np.full_like(start, edge)
+        for _ in range(40):
+            middle = 0.5 * (inside + outside)
+            out = mixture - _profile(s1, n1, s0, n0, middle) >= level
+            outside, inside = np.where(out, middle, outside), np.where(out, inside, middle)
+        return outside
+
+    low, high = side(-1.0), side(1.0)
     return ArmContrasts(
-        estimate=left.estimate - right.estimate,
+        estimate=rate1 - rate0,
         low=low,
         high=high,
         significant=(low > 0) | (high < 0),
         confidence=confidence,
         method="always_valid_arms",
     )
+
+
+def _profile(s1: Float, n1: Float, s0: Float, n0: Float, difference: Float) -> Float:
+    """Largest log likelihood of two pass rates with the given difference (candidate minus baseline)."""
+    low, high = np.maximum(0.0, -difference), np.minimum(1.0, 1.0 - difference)
+    tiny = 1e-300
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        for _ in range(48):  # the likelihood is concave in the baseline rate: bisect its slope
+            p = 0.5 * (low + high)
+            q = p + difference
+            slope = (
+                s1 / np.maximum(q, tiny)
+                - (n1 - s1) / np.maximum(1 - q, tiny)
+                + s0 / np.maximum(p, tiny)
+                - (n0 - s0) / np.maximum(1 - p, tiny)
+            )
+            low, high = np.where(slope > 0, p, low), np.where(slope > 0, high, p)
+        p = 0.5 * (low + high)
+        q = np.clip(p + difference, 0.0, 1.0)
+        terms = (
+            np.where(s1 > 0, s1 * np.log(q), 0.0),
+            np.where(n1 > s1, (n1 - s1) * np.log1p(-q), 0.0),
+            np.where(s0 > 0, s0 * np.log(p), 0.0),
+            np.where(n0 > s0, (n0 - s0) * np.log1p(-p), 0.0),
+        )
+    return np.asarray(terms[0] + terms[1] + terms[2] + terms[3], dtype=np.float64)
 
 
 def _adaptive_scores(arms: ArrayLike, rewards: ArrayLike, propensities: ArrayLike) -> tuple[Float, Float]:
