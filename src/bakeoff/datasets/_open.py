@@ -1,0 +1,260 @@
+"""From a description to a data set: read, filter, map, split, sample, lay down."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from bakeoff.datasets._dataset import Dataset, read_dataset
+from bakeoff.datasets._filter import Filter
+from bakeoff.datasets._find import find_source
+from bakeoff.datasets._mapping import Mapped, Mapper
+from bakeoff.datasets._select import Splitter, draw, threshold
+from bakeoff.datasets._spec import DatasetSpec
+from bakeoff.datasets._values import failure
+from bakeoff.datasets._write import Encoded, ItemWriter, encode
+from bakeoff.errors import DatasetError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from bakeoff.datasets._source import Source
+
+__all__ = ["open_dataset"]
+
+_PLACEHOLDER = Mapped("", {}, None, {}, None, None, {})
+
+
+def open_dataset(
+    spec: DatasetSpec | str | Mapping[str, Any],
+    *,
+    base_dir: Path | None = None,
+    cache_dir: Path | None = None,
+    data: object = None,
+    recorded: Sequence[str] = (),
+) -> Dataset:
+    """Read, select and map the items of a data set, and lay them down once as Parquet.
+
+    The steps are, in this order: filter, split, sample, limit. Reading streams: neither the source nor the items
+    are ever in memory as a whole (a JSON file with `records`, and Python objects that are there already, excepted).
+
+    Args:
+        spec: The description, or what stands for it in a file.
+        base_dir: Where relative paths start; the working directory when omitted.
+        cache_dir: Folder for the Parquet file, which is named by its content and used again when it is there. A
+            temporary folder when omitted, deleted with the data set.
+        data: Rows from Python instead of the spec's source: a DataFrame, an iterable of dicts, or a function that
+            returns one.
+        recorded: Dotted paths of answers already collected, for `Item.recorded`.
+
+    Raises:
+        DatasetError: With the file, row, field, value and the way out.
+
+    Examples:
+        >>> rows = [{"question": "2 + 2?", "answer": 4}, {"question": "3 + 3?", "answer": 6}]
+        >>> dataset = open_dataset({"rows": rows, "expected": "answer"})
+        >>> len(dataset), dataset.input_names, [item.expected for item in dataset]
+        (2, ('question',), [4, 6])
+    """
+    spec = _validated(spec)
+    base_dir = Path.cwd() if base_dir is None else base_dir
+    spec, source, card = find_source(spec, base_dir=base_dir, data=data)
+    folder = None
+    if cache_dir is None:
+        folder = tempfile.TemporaryDirectory(prefix="bakeoff-")
+        cache_dir = Path(folder.name)
+    try:
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        final = _lay_down(spec, source, cache_dir, recorded)
+    except OSError as error:
+        message = f"the folder {str(cache_dir)!r} cannot be written: {error.strerror or error}"
+        raise failure(message, "choose another folder, or make room") from None
+    found = read_dataset(final)
+    return Dataset(
+        name=source.name,
+        path=final,
+        version=found.version,
+        input_names=found.input_names,
+        size=found.size,
+        card=card,
+        folder=folder,
+    )
+
+
+def _validated(spec: DatasetSpec | str | Mapping[str, Any]) -> DatasetSpec:
+    if isinstance(spec, DatasetSpec):
+        return spec
+    try:
+        return DatasetSpec.model_validate(spec)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        raise failure(f"dataset{f'.{place}' if place else ''}: {message}", "see docs/datasets.md") from None
+
+
+def _lay_down(spec: DatasetSpec, source: Source, cache_dir: Path, recorded: Sequence[str]) -> Path:
+    draft = _draft_path(cache_dir)
+    chosen = _draft_path(cache_dir)
+    try:
+        version, written = _Pass(spec, source, recorded).write(draft, chosen)
+        final = cache_dir / f"{version}.parquet"
+        if not final.exists():
+            # Atomic: a reader sees the whole file or none, and two writers of the same content do no harm.
+            written.replace(final)
+        return final
+    finally:
+        for path in (draft, chosen):
+            path.unlink(missing_ok=True)
+
+
+def _draft_path(folder: Path) -> Path:
+    handle, name = tempfile.mkstemp(prefix=".items-", suffix=".tmp", dir=folder)
+    os.close(handle)
+    return Path(name)
+
+
+class _Pass:
+    """One way through the source, and a second through what was kept where the choice needs to know all."""
+
+    def __init__(self, spec: DatasetSpec, source: Source, recorded: Sequence[str]) -> None:
+        self.spec = spec
+        self.source = source
+        self.filter = Filter(spec.filter, source.label) if spec.filter is not None else None
+        self.splitter = Splitter(spec.split, spec.seed, source.label) if spec.split is not None else None
+        self.mapper = Mapper(spec, list(dict.fromkeys(recorded)), source.label)
+        self.late = self.filter is not None or spec.sample is not None
+        self.rows = 0
+        self.errors: dict[int, DatasetError] = {}
+        """Rows that cannot be mapped, by their place in the draft: wrong only if the filter keeps them."""
+
+    def write(self, draft: Path, chosen: Path) -> tuple[str, Path]:
+        """Write the items; return their version and which of the two files holds them."""
+        writer = ItemWriter(draft, extra=len(self.filter.paths) if self.filter is not None else 0)
+        try:
+            limit = None if self.late else self.spec.limit
+            for item, names, extra in self._mapped():
+                writer.add(item, names, extra)
+                if writer.count == limit:
+                    break
+            version = writer.finish()
+        except BaseException:
+            writer.abandon()
+            raise
+        if not self.rows:
+            raise failure(f"{self.source.label} has no rows", "put at least one row into it")
+        if self.late:
+            kept = self._kept(draft, writer)
+            writer, version = self._copy(draft, chosen, kept)
+            draft = chosen
+        if not writer.count:
+            raise failure(f"{self.source.label}: no item is left of {self.rows:,} rows", self._why_empty())
+        self.mapper.finish()
+        _check_duplicates(draft, writer.ids, self.source.label)
+        return version, draft
+
+    def _mapped(self) -> Iterator[tuple[Encoded, frozenset[str] | None, tuple[str | None, ...]]]:
+        label = self.source.label
+        place = 0
+        last: frozenset[str] = frozenset()
+        for row in self.source.rows:
+            self.rows += 1
+            if self.splitter is not None and not self.splitter.row_in(row):
+                continue
+            extra = self.filter.values(row) if self.filter is not None else ()
+            try:
+                mapped = self.mapper.map(row)
+                encoded = encode(mapped, row, label)
+            except DatasetError as error:
+                if self.filter is None:
+                    raise
+                self.errors[place] = error
+                mapped, encoded = _PLACEHOLDER, encode(_PLACEHOLDER, row, label)
+            if self.splitter is not None and not self.splitter.item_in(mapped):
+                continue
+            names = mapped.inputs.keys()
+            if names != last:
+                last = frozenset(names)
+            yield encoded, last, extra
+            place += 1
+
+    def _kept(self, draft: Path, writer: ItemWriter) -> npt.NDArray[np.int64]:
+        """Return the places in the draft of the items that filter, sample and limit leave, in order."""
+        import numpy as np
+
+        places = np.arange(writer.count) if self.filter is None else self.filter.places(draft)
+        broken = next((place for place in self.errors if place in set(places.tolist())), None) if self.errors else None
+        if broken is not None:
+            raise self.errors[broken]
+        wanted = threshold(self.spec, len(places))
+        if wanted is not None:
+            keys = _sample_keys(draft, self.spec.seed)[places]
+            places = np.sort(places[np.argsort(keys, kind="stable")[:wanted]])
+        return places[: self.spec.limit]
+
+    def _copy(self, draft: Path, chosen: Path, kept: npt.NDArray[np.int64]) -> tuple[ItemWriter, str]:
+        import pyarrow.parquet as pq
+
+        from bakeoff.datasets._write import COLUMNS
+
+        writer = ItemWriter(chosen)
+        with pq.ParquetFile(draft) as file:
+            start = 0
+            for batch in file.iter_batches(batch_size=4096, columns=list(COLUMNS)):
+                inside = kept[(kept >= start) & (kept < start + batch.num_rows)] - start
+                start += batch.num_rows
+                columns = [column.to_pylist() for column in batch.take(inside).columns]
+                for item in zip(*columns, strict=True):
+                    writer.add(item, input_names(item[1]))
+        return writer, writer.finish()
+
+    def _why_empty(self) -> str:
+        if self.splitter is not None and not self.filter:
+            return f"change `split`; {self.splitter.why_empty()}"
+        return f"loosen the filter {self.spec.filter!r}" if self.filter is not None else "loosen the selection"
+
+
+def input_names(text: str) -> frozenset[str]:
+    """Return the names of the inputs in their JSON."""
+    import json
+
+    return frozenset(json.loads(text))
+
+
+def _sample_keys(draft: Path, seed: int) -> npt.NDArray[np.int64]:
+    import numpy as np
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(draft) as file:
+        count = file.metadata.num_rows
+        batches = file.iter_batches(batch_size=4096, columns=["id"])
+        ids = (identity for batch in batches for identity in batch.column(0).to_pylist())
+        return np.fromiter((draw("sample", seed, identity) for identity in ids), dtype=np.int64, count=count)
+
+
+def _check_duplicates(path: Path, hashes: Any, label: str) -> None:
+    """Look for equal hashes first; only then at the ids themselves."""
+    import numpy as np
+    import pyarrow.parquet as pq
+
+    values, counts = np.unique(np.frombuffer(hashes, dtype=np.int64), return_counts=True)
+    suspects = set(values[counts > 1].tolist())
+    if not suspects:
+        return
+    seen: dict[str, int] = {}
+    with contextlib.closing(pq.ParquetFile(path)) as file:
+        for batch in file.iter_batches(batch_size=4096, columns=["id", "row"]):
+            for identity, row in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
+                if identity in seen:
+                    message = f"{label}: the id {identity!r} is in row {seen[identity]} and in row {row}"
+                    raise failure(message, "make ids unique, or name another field in `id:`")
+                if hash(identity) in suspects:
+                    seen[identity] = row
