@@ -20,7 +20,7 @@ from bakeoff.evaluators._registry import (
     load_evaluator,
     load_evaluators,
 )
-from bakeoff.evaluators._runner import score_sync, score_trial
+from bakeoff.evaluators._runner import begin_scoring, finish_scoring, score_sync, score_trial
 
 __all__ = [
     "CannotScoreError",
@@ -33,10 +33,12 @@ __all__ = [
     "Score",
     "ScoreKind",
     "ScoreValue",
+    "begin_scoring",
     "evaluator",
     "evaluator_catalogue",
     "evaluator_class",
     "evaluator_schema",
+    "finish_scoring",
     "load_evaluator",
     "load_evaluators",
     "score_sync",

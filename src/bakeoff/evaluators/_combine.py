@@ -52,8 +52,8 @@ class _Combination(Graded):
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         for part in self.of:
-            kinds = set(part.kinds.values())
-            if len(part.kinds) != 1:
+            kinds = set(part.kind_by_metric.values())
+            if len(part.kind_by_metric) != 1:
                 raise ValueError(f"`{part.metric}` gives several values; a part must give one")
             if self.passes_only and not kinds <= {"binary", None}:
                 raise ValueError(f"`{part.metric}` gives a number or label; give it a `threshold` to make it pass/fail")

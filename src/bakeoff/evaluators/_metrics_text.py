@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from typing import ClassVar
 
 from pydantic import Field
@@ -12,7 +14,7 @@ from bakeoff.evaluators._protocol import CannotScoreError, EvaluatorContext, Fam
 from bakeoff.evaluators._registry import evaluator
 from bakeoff.evaluators._text import Normalisation, normalise
 
-__all__ = ["LONGEST_COMPARED", "Levenshtein", "TextMetric"]
+__all__ = ["LONGEST_COMPARED", "JaroWinkler", "Levenshtein", "NgramSimilarity", "TextMetric"]
 
 LONGEST_COMPARED = 100_000
 """Characters beyond which a similarity is not computed: the time grows with the product of the lengths."""
@@ -73,3 +75,69 @@ class Levenshtein(TextMetric):
         edits = Distance.distance(text, reference)
         longer = max(len(text), len(reference))
         return Finding(1 - edits / longer if longer else 1.0, None, {"edits": edits})
+
+
+@evaluator("jaro_winkler")
+class JaroWinkler(TextMetric):
+    """Measure how alike two short texts are, with weight on a common start; made for names.
+
+    Value:
+        0 to 1; 1 for equal texts. Symmetric.
+
+    Missing when:
+        There is no output or no expected value, or a text has more than 100,000 characters.
+
+    Source:
+        Winkler 1990 with prefix weight 0.1; computed by rapidfuzz.
+
+    Examples:
+        >>> from bakeoff.evaluators import EvaluatorContext, load_evaluator
+        >>> context = EvaluatorContext(output="MARTHA", expected="MARHTA")
+        >>> round(load_evaluator("jaro_winkler").evaluate(context).value, 4)
+        0.9611
+    """
+
+    @override
+    def similarity(self, text: str, reference: str) -> Finding:
+        from rapidfuzz.distance import JaroWinkler as Distance
+
+        return Finding(float(Distance.similarity(text, reference)))
+
+
+@evaluator("ngram_similarity")
+class NgramSimilarity(TextMetric):
+    """Measure how many short runs of characters two texts share: a similarity that needs no model.
+
+    The cosine of the angle between the counts of character n-grams. It sees wording, not meaning: paraphrases score
+    low, and a sentence and its negation score high. For meaning use `embedding_similarity` or a judge.
+
+    Value:
+        0 to 1; 1 for equal texts, 0 for texts without a common n-gram. Symmetric.
+
+    Missing when:
+        There is no output or no expected value, or a text has more than 100,000 characters.
+
+    Source:
+        Damashek 1995.
+
+    Examples:
+        >>> from bakeoff.evaluators import EvaluatorContext, load_evaluator
+        >>> context = EvaluatorContext(output="the quick brown fox", expected="the quick brown dog")
+        >>> round(load_evaluator("ngram_similarity").evaluate(context).value, 3)
+        0.824
+    """
+
+    n: int = Field(default=3, ge=1, le=10)
+    """Length of the runs."""
+
+    @override
+    def similarity(self, text: str, reference: str) -> Finding:
+        if text == reference:
+            return Finding(1.0)
+        left, right = self._counts(text), self._counts(reference)
+        shared = sum(count * right[gram] for gram, count in left.items() if gram in right)
+        size = sum(count * count for count in left.values()) * sum(count * count for count in right.values())
+        return Finding(min(shared / math.sqrt(size), 1.0) if size else 0.0)
+
+    def _counts(self, text: str) -> Counter[str]:
+        return Counter(text[start : start + self.n] for start in range(max(len(text) - self.n + 1, min(len(text), 1))))

@@ -143,7 +143,7 @@ class Evaluator(BaseModel):
         )
 
     @cached_property
-    def kinds(self) -> Mapping[str, ScoreKind | None]:
+    def kind_by_metric(self) -> Mapping[str, ScoreKind | None]:
         """Kind of value of each metric, by name."""
         return {info.name: info.score_kind for info in self.metrics}
 

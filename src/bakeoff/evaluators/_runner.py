@@ -16,7 +16,15 @@ from bakeoff.evaluators._redact import clean_text, describe_error, redact_secret
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
-__all__ = ["ERROR_LIMIT", "REASON_LIMIT", "begin_scoring", "score_sync", "score_trial"]
+__all__ = [
+    "ERROR_LIMIT",
+    "REASON_LIMIT",
+    "PendingScores",
+    "begin_scoring",
+    "finish_scoring",
+    "score_sync",
+    "score_trial",
+]
 
 ERROR_LIMIT = 500
 """Longest error text of a score, in characters."""
@@ -74,6 +82,13 @@ async def score_trial(
         (True, 'exact_match')
     """
     outcomes = [begin_scoring(evaluator, context) for evaluator in evaluators]
+    return await finish_scoring(evaluators, outcomes, timeout_s=timeout_s)
+
+
+async def finish_scoring(
+    evaluators: Sequence[Evaluator], outcomes: list[list[Score] | PendingScores], *, timeout_s: float = 300.0
+) -> list[Score]:
+    """Wait for what `begin_scoring` gave for each evaluator; return all scores in order."""
     waiting = [index for index, outcome in enumerate(outcomes) if not isinstance(outcome, list)]
     if waiting:
         finished = await asyncio.gather(*(_within(evaluators[index], outcomes[index], timeout_s) for index in waiting))
@@ -82,18 +97,18 @@ async def score_trial(
     return [score for outcome in outcomes if isinstance(outcome, list) for score in outcome]
 
 
-def begin_scoring(evaluator: Evaluator, context: EvaluatorContext) -> list[Score] | _Pending:
+def begin_scoring(evaluator: Evaluator, context: EvaluatorContext) -> list[Score] | PendingScores:
     """Call one evaluator: its scores at once, or something to await when it is asynchronous."""
     try:
         result = evaluator.evaluate(context)
         if inspect.isawaitable(result):
-            return _Pending(evaluator, result)
+            return PendingScores(evaluator, result)
         return _finish(evaluator, result)
     except Exception as error:  # noqa: BLE001 - user code: any failure is a missing score, never the end of the run
         return _failed(evaluator, error)
 
 
-class _Pending:
+class PendingScores:
     """Scores on their way. Await it once, or close it."""
 
     def __init__(self, evaluator: Evaluator, result: Awaitable[EvaluateResult]) -> None:
@@ -114,7 +129,7 @@ class _Pending:
         return self.scores().__await__()
 
 
-async def _within(evaluator: Evaluator, pending: list[Score] | _Pending, timeout_s: float) -> list[Score]:
+async def _within(evaluator: Evaluator, pending: list[Score] | PendingScores, timeout_s: float) -> list[Score]:
     if isinstance(pending, list):
         return pending
     limit_s = evaluator.limit_s or timeout_s
@@ -151,7 +166,7 @@ def _checked(evaluator: Evaluator, score: Score) -> Score:
     if kind is not bool and value is not None:
         value, problem = _plain_number_or_label(value)
     if value is not None:
-        problem = problem or _kind_problem(value, evaluator.kinds.get(score.name))
+        problem = problem or _kind_problem(value, evaluator.kind_by_metric.get(score.name))
     reason = score.reason
     if reason and not (len(reason) <= REASON_LIMIT and reason.isascii() and reason.isprintable()):
         reason = clean_text(reason, REASON_LIMIT)
@@ -220,7 +235,7 @@ def _kind_problem(value: Any, kind: ScoreKind | None) -> str | None:
 def _missing(evaluator: Evaluator, error: str, details: Mapping[str, Any] | None = None) -> list[Score]:
     """Give a missing score for each metric that was to come."""
     try:
-        names, version = list(evaluator.kinds), evaluator.stamp
+        names, version = list(evaluator.kind_by_metric), evaluator.stamp
     except Exception:  # noqa: BLE001 - a property of user code is broken as well
         names, version = [evaluator.name or evaluator.kind], evaluator.version
     text = clean_text(redact_secrets(error), ERROR_LIMIT)
