@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, floor, isfinite, nan, sqrt
+from math import floor, inf, isfinite, nan, sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -149,7 +149,7 @@ class RepeatPlan:
     n_items: int
     """Items that the budget pays for at these repeats; 0 when it pays for none."""
     exact_repeats: float
-    """The optimum before rounding."""
+    """The optimum before rounding, at these `judgements`."""
     se: float
     """Standard error to expect; `nan` when the budget pays for fewer than two items."""
     sentence: str
@@ -168,9 +168,9 @@ def optimal_repeats(
     """Return the repeats per item that give the smallest standard error for a budget.
 
     For cost `n (cost_item + K (cost_call + J cost_judge))` and variance
-    `(items + generation / K + judge / (K J)) / n` the optimum is `K* = sqrt(generation / items * cost_item /
-    cost_call)` (Cochran 1977, three-stage sampling, with `J* = sqrt(judge / generation * cost_call /
-    cost_judge)`), rounded to the better neighbours. If items are free, one run each is always best.
+    `(items + generation / K + judge / (K J)) / n` the product of the two is smallest near `K* =
+    sqrt(generation / items * cost_item / cost_call)` (Cochran 1977, section 10.6); whole numbers up to 100 are
+    all tried. If items are free, one run each is always best.
 
     Args:
         item_variance: Between items.
@@ -210,26 +210,19 @@ def optimal_repeats(
     if cost_item + cost_call + cost_judge == 0:
         raise StatsError("cost_item, cost_call and cost_judge are all 0: nothing limits the number of items")
 
-    def optimum(noise: float, base: float, price_base: float, price: float) -> float:
-        if noise == 0 or price_base == 0:
-            return 1.0
-        return sqrt(noise / base * price_base / price) if base > 0 and price > 0 else float(_MAX_REPEATS)
-
-    exact = optimum(generation_variance, item_variance, cost_item, cost_call)
-    exact_judgements = optimum(judge_variance, generation_variance, cost_call, cost_judge)
-
-    def price(k: int, j: int) -> float:
-        return cost_item + k * (cost_call + j * cost_judge)
-
-    def variance(k: int, j: int) -> float:
-        return item_variance + generation_variance / k + judge_variance / (k * j)
-
-    repeats, judgements = min(
-        ((k, j) for k in _neighbours(exact) for j in _neighbours(exact_judgements)),
-        key=lambda pair: (price(*pair) * variance(*pair), pair),
-    )
-    n = floor(budget / price(repeats, judgements) + 1e-9)
-    se = sqrt(variance(repeats, judgements) / n) if n > 1 else nan
+    k = np.arange(1.0, _MAX_REPEATS + 1)[:, None]
+    j = np.arange(1.0, _MAX_REPEATS + 1 if judge_variance > 0 else 2.0)[None, :]
+    price = cost_item + k * (cost_call + j * cost_judge)
+    variance = item_variance + generation_variance / k + judge_variance / (k * j)
+    best = int(np.argmin(price * variance))  # the first: fewest runs among equals
+    row, column = divmod(best, j.size)
+    repeats, judgements = row + 1, column + 1
+    noise, run = generation_variance + judge_variance / judgements, cost_call + judgements * cost_judge
+    exact = 1.0 if noise * cost_item == 0 else inf
+    if item_variance * run > 0:
+        exact = max(1.0, sqrt(noise / item_variance * cost_item / run))
+    n = floor(budget / float(price[row, column]) + 1e-9)
+    se = sqrt(float(variance[row, column]) / n) if n > 1 else nan
     runs = "1 run" if repeats == 1 else f"{repeats} runs"
     votes = "" if judgements == 1 else f", each judged {judgements} times"
     return RepeatPlan(
@@ -240,11 +233,6 @@ def optimal_repeats(
         se=se,
         sentence=f"The budget is best spent on {n:,} items with {runs} each{votes}.",
     )
-
-
-def _neighbours(exact: float) -> tuple[int, ...]:
-    low = min(max(1, floor(exact)), _MAX_REPEATS)
-    return tuple(sorted({low, min(max(1, ceil(exact)), _MAX_REPEATS)}))
 
 
 def _as_cube(scores: ArrayLike) -> Float:
