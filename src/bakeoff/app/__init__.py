@@ -1,1 +1,1 @@
-"""The app room."""
+"""The Streamlit dashboard: thin pages over `experiments`, `stats` and `reports`."""

@@ -1,1 +1,62 @@
-"""The experiments room."""
+"""Experiments: spec, plan, runner, journal, store, allocation and analysis."""
+
+from bakeoff.experiments._analysis import Analysis, Comparison, MetricAnalysis, Resources, VariantScore, analyse, show
+from bakeoff.experiments._control import read_status, send_control
+from bakeoff.experiments._cube import ItemInfo, ScoreCube, item_info, score_cubes
+from bakeoff.experiments._load import Experiment, load_experiment, parse_spec
+from bakeoff.experiments._manifest import Manifest, MetricRecord, RunStatus, VariantInfo, write_atomically
+from bakeoff.experiments._paths import RunLock, RunPaths, StorePaths, default_store
+from bakeoff.experiments._plan import Plan, VariantForecast, plan_run
+from bakeoff.experiments._progress import Progress
+from bakeoff.experiments._reopen import reopen_experiment
+from bakeoff.experiments._rescore import rescore_run
+from bakeoff.experiments._runner import execute
+from bakeoff.experiments._schema import experiment_schema
+from bakeoff.experiments._spec import AllocationSpec, AnalysisSpec, ExperimentSpec, JournalSpec, MlflowSpec
+from bakeoff.experiments._store import LocalStore, Store, open_store
+from bakeoff.experiments._two_runs import analyse_two
+
+__all__ = [
+    "AllocationSpec",
+    "Analysis",
+    "AnalysisSpec",
+    "Comparison",
+    "Experiment",
+    "ExperimentSpec",
+    "ItemInfo",
+    "JournalSpec",
+    "LocalStore",
+    "Manifest",
+    "MetricAnalysis",
+    "MetricRecord",
+    "MlflowSpec",
+    "Plan",
+    "Progress",
+    "Resources",
+    "RunLock",
+    "RunPaths",
+    "RunStatus",
+    "ScoreCube",
+    "Store",
+    "StorePaths",
+    "VariantForecast",
+    "VariantInfo",
+    "VariantScore",
+    "analyse",
+    "analyse_two",
+    "default_store",
+    "execute",
+    "experiment_schema",
+    "item_info",
+    "load_experiment",
+    "open_store",
+    "parse_spec",
+    "plan_run",
+    "read_status",
+    "reopen_experiment",
+    "rescore_run",
+    "score_cubes",
+    "send_control",
+    "show",
+    "write_atomically",
+]

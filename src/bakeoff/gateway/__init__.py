@@ -4,7 +4,10 @@ from bakeoff.gateway._budget import Spent
 from bakeoff.gateway._cache import CacheStats, ResponseCache
 from bakeoff.gateway._config import BudgetSpec, GatewaySpec, LimitsSpec, PriceSpec, RateLimitSpec
 from bakeoff.gateway._gateway import Gateway
+from bakeoff.gateway._pricing import Price, price_map_version, price_of
+from bakeoff.gateway._providers import missing_env, required_env
 from bakeoff.gateway._snapshot import GatewaySnapshot
+from bakeoff.gateway._tokens import estimate_tokens
 from bakeoff.gateway._types import ModelClient, ModelRequest, ModelResponse, Purpose, Route, Usage
 
 __all__ = [
@@ -17,6 +20,7 @@ __all__ = [
     "ModelClient",
     "ModelRequest",
     "ModelResponse",
+    "Price",
     "PriceSpec",
     "Purpose",
     "RateLimitSpec",
@@ -24,4 +28,9 @@ __all__ = [
     "Route",
     "Spent",
     "Usage",
+    "estimate_tokens",
+    "missing_env",
+    "price_map_version",
+    "price_of",
+    "required_env",
 ]

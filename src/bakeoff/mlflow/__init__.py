@@ -1,1 +1,5 @@
-"""The mlflow room."""
+"""MLflow: a sink for runs - one parent run, one child for each variant, never a call for each trial."""
+
+from bakeoff.mlflow._log import log_run
+
+__all__ = ["log_run"]

@@ -1,5 +1,21 @@
 """The thing under test: a prompt on a model, a callable, an endpoint, a command, recorded outputs."""
 
+from bakeoff.targets._build import TargetFactory, VariantTarget, resolve_variant
+from bakeoff.targets._callable import import_callable
+from bakeoff.targets._prompt import PromptTarget
+from bakeoff.targets._spec import MODEL_PARAMS, HttpSpec, ModelSpec, TargetSpec
 from bakeoff.targets._types import Target, TargetResult
 
-__all__ = ["Target", "TargetResult"]
+__all__ = [
+    "MODEL_PARAMS",
+    "HttpSpec",
+    "ModelSpec",
+    "PromptTarget",
+    "Target",
+    "TargetFactory",
+    "TargetResult",
+    "TargetSpec",
+    "VariantTarget",
+    "import_callable",
+    "resolve_variant",
+]

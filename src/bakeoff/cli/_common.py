@@ -1,0 +1,104 @@
+"""What commands share: options, the store, keys from a file, tables."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bakeoff.errors import SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rich.console import Console
+
+    from bakeoff.experiments import LocalStore
+
+__all__ = [
+    "EnvFileOption",
+    "JsonOption",
+    "RunArgument",
+    "StoreOption",
+    "console",
+    "load_env",
+    "print_json",
+    "store_at",
+    "table",
+]
+
+StoreOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--store", help="Folder of the store [default: BAKEOFF_STORE, or .bakeoff here or above].", show_default=False
+    ),
+]
+EnvFileOption = Annotated[
+    Path | None, typer.Option("--env-file", help="File with API keys, one NAME=value a line.", show_default=False)
+]
+RunArgument = Annotated[str, typer.Argument(help="Run: its id, the start of it, or `latest`.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print plain JSON.")]
+
+
+def store_at(path: Path | None) -> LocalStore:
+    """Open the store."""
+    from bakeoff.experiments import open_store
+
+    return open_store(path)
+
+
+def load_env(path: Path | None) -> None:
+    """Put the keys of a file into the environment; what is set there already wins.
+
+    Raises:
+        SpecError: The file is not there.
+    """
+    if path is None:
+        return
+    if not path.is_file():
+        raise SpecError(f"there is no env file {str(path)!r}")
+    from dotenv import dotenv_values
+
+    for name, value in dotenv_values(path).items():
+        if value is not None:
+            os.environ.setdefault(name, value)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console that keeps untrusted text as it is."""
+    from rich.console import Console
+
+    width = None if os.isatty(2 if stderr else 1) or os.environ.get("COLUMNS") else 140
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False, width=width)
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[int] = ()) -> None:
+    """Print a table. Columns whose index is in `right` hold numbers."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    sheet = Table(title=Text(title) if title else None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for index, name in enumerate(columns):
+        sheet.add_column(name, justify="right" if index in right else "left", overflow="fold")
+    for row in rows:
+        sheet.add_row(*(_cell(value) for value in row))
+    console().print(sheet)
+
+
+def _cell(value: Any) -> Any:
+    from rich.text import Text
+
+    if isinstance(value, Text):
+        return value
+    text = "-" if value is None or (isinstance(value, float) and value != value) else str(value)
+    return Text("".join(char if char.isprintable() or char == "\n" else " " for char in text))
+
+
+def print_json(data: object) -> None:
+    """Print plain JSON."""
+    import json
+
+    typer.echo(json.dumps(data, indent=2, ensure_ascii=False, default=str, allow_nan=False))

@@ -1,0 +1,55 @@
+"""Entry point: builds the command tree, and turns every error of ours into one message and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+from bakeoff.errors import BakeoffError
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit.
+
+    Exit codes: 0 done, 1 a gate failed, 2 wrong use, 3 a gate is inconclusive, 4 infrastructure, 130 interrupted.
+    """
+    from bakeoff.cli._app import app
+
+    try:
+        code = app(args=arguments, prog_name="bakeoff", standalone_mode=False)
+    except BakeoffError as error:
+        _say(str(error))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        _say("interrupted")
+        sys.exit(130)
+    except BrokenPipeError:  # `bakeoff runs | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        import click
+
+        if isinstance(error, click.exceptions.Abort):
+            _say("interrupted")
+            sys.exit(130)
+        if isinstance(error, click.ClickException):
+            error.show()
+            sys.exit(2)
+        if os.environ.get("BAKEOFF_DEBUG"):
+            raise
+        _say(
+            f"an error in Bakeoff itself: {type(error).__name__}: {error}\n"
+            "    fix: run again with BAKEOFF_DEBUG=1 for the traceback, and report it"
+        )
+        sys.exit(4)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say(message: str) -> None:
+    """Write an error; several problems are separated by their places."""
+    stream = sys.stderr
+    red, plain = ("\033[1;31m", "\033[0m") if stream.isatty() and not os.environ.get("NO_COLOR") else ("", "")
+    stream.write(f"{red}error:{plain} {message.encode('utf-8', 'replace').decode()}\n")

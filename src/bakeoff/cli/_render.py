@@ -1,0 +1,104 @@
+"""An analysis on a terminal."""
+
+from __future__ import annotations
+
+from math import isnan
+from typing import TYPE_CHECKING
+
+from bakeoff.cli._common import console, table
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from bakeoff.experiments import Analysis, MetricAnalysis
+
+__all__ = ["print_analysis"]
+
+_STYLES = {"better": "bold green", "worse": "bold red", "equivalent": "bold blue", "inconclusive": "yellow"}
+
+
+def print_analysis(analysis: Analysis, *, metric: str | None = None, words: bool = False) -> None:
+    """Print the answer first, then the leaderboard, the comparisons, and what to know before believing them."""
+    from rich.text import Text
+
+    out = console()
+    out.print()
+    out.print(Text(analysis.headline, style="bold"))
+    chosen = [analysis.metric(metric)] if metric else list(analysis.metrics)
+    for entry in chosen:
+        _leaderboard(analysis, entry)
+        _comparisons(analysis, entry, words=words)
+    for warning in analysis.warnings:
+        out.print(Text(f"! {warning}", style="yellow"))
+    if analysis.warnings:
+        out.print()
+
+
+def _leaderboard(analysis: Analysis, metric: MetricAnalysis) -> None:
+    from bakeoff.experiments import show
+    from bakeoff.reports import amount_usd
+
+    resources = {entry.variant: entry for entry in analysis.resources}
+    rows = []
+    for row in sorted(metric.scores, key=lambda row: row.rank):
+        used = resources[row.variant]
+        rows.append(
+            (
+                row.rank,
+                row.variant + (" (baseline)" if row.variant == analysis.baseline and len(metric.scores) > 1 else ""),
+                show(row.estimate.estimate, metric),
+                f"{show(row.estimate.low, metric)} to {show(row.estimate.high, metric)}",
+                row.n_items,
+                row.n_missing,
+                amount_usd(used.cost_usd),
+                _ms(used.latency_p50_ms),
+                _ms(used.latency_p95_ms),
+                "-" if isnan(used.output_tokens) else f"{used.input_tokens:.0f}/{used.output_tokens:.0f}",
+            )
+        )
+    role = f", {metric.role}" if metric.role != "other" else ""
+    title = f"{metric.metric}{role}: leaderboard with {100 * analysis.confidence:g}% intervals"
+    columns = ["#", "variant", "mean", "interval", "items", "missing", "cost", "p50", "p95", "tokens in/out"]
+    table(title, columns, rows, right=(0, 2, 3, 4, 5, 6, 7, 8, 9))
+
+
+def _ms(value: float) -> str:
+    if isnan(value):
+        return "-"
+    return f"{value / 1000:.2f} s" if value >= 1000 else f"{value:.0f} ms" if value >= 10 else f"{value:.1f} ms"
+
+
+def _comparisons(analysis: Analysis, metric: MetricAnalysis, *, words: bool) -> None:
+    from rich.text import Text
+
+    if not metric.comparisons:
+        return
+    points = metric.kind == "binary"
+
+    def gap(value: float) -> str:
+        if isnan(value):
+            return "-"
+        return f"{100 * value:+.1f} pts" if points else f"{value:+.3g}"
+
+    rows: list[list[str | int | Text]] = []
+    for c in metric.comparisons:
+        word = c.difference.verdict.word if c.difference.verdict is not None else "inconclusive"
+        p = c.difference.p_adjusted
+        rows.append(
+            [
+                Text(word, style=_STYLES[word]),
+                f"{c.candidate} vs {c.baseline}",
+                gap(c.difference.estimate),
+                f"{gap(c.difference.low)} to {gap(c.difference.high)}",
+                "-" if isnan(p) else "<0.0001" if p < 0.0001 else f"{p:.4f}",
+                f"+{c.improved} -{c.regressed} ={c.same}",
+                f"{c.difference.method}, {c.difference.test}",
+            ]
+        )
+    correction = f", p adjusted by {analysis.correction}" if len(rows) > 1 and analysis.correction != "none" else ""
+    columns = ["verdict", "pair", "difference", "interval", "p", "items", "method"]
+    table(f"{metric.metric}: paired by item{correction}", columns, rows, right=(2, 3, 4))
+    if words:
+        for c in metric.comparisons:
+            console().print(Text(c.words))
+            console().print()

@@ -1,0 +1,187 @@
+"""`run`, `resume`, `score`: what makes results."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bakeoff.cli._common import EnvFileOption, RunArgument, StoreOption, console, load_env, store_at
+from bakeoff.errors import BakeoffError, SpecError
+
+if TYPE_CHECKING:
+    from bakeoff.experiments import Experiment, LocalStore, Manifest
+
+__all__ = ["resume", "run", "score"]
+
+_FileArgument = Annotated[Path, typer.Argument(help="Experiment file.")]
+_QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no tables; errors only.")]
+_ReportOption = Annotated[bool, typer.Option("--report/--no-report", help="Write report.html into the run's folder.")]
+_MlflowOption = Annotated[bool, typer.Option("--mlflow/--no-mlflow", help="Log to MLflow when the spec says so.")]
+
+
+def run(
+    file: _FileArgument,
+    store: StoreOption = None,
+    env_file: EnvFileOption = None,
+    concurrency: Annotated[int | None, typer.Option(min=1, help="Trials in flight, instead of the spec's.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N items: a quick look.")] = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Ask the models even where the cache has the answer.")
+    ] = False,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Ask again and overwrite the cache.")] = False,
+    report: _ReportOption = True,
+    mlflow: _MlflowOption = True,
+    quiet: _QuietOption = False,
+) -> None:
+    """Run an experiment, print the comparison, write the report."""
+    load_env(env_file)
+    changes: dict[str, dict[str, Any]] = {"limits": {}, "gateway": {}, "dataset": {}}
+    if concurrency is not None:
+        changes["limits"]["concurrency"] = concurrency
+    if no_cache:
+        changes["gateway"]["cache"] = False
+    if refresh:
+        changes["gateway"]["refresh"] = True
+    if limit is not None:
+        changes["dataset"]["limit"] = limit
+    kept = store_at(store)
+    experiment = _load(file, kept, changes)
+    _go(experiment, kept, resume=None, retry_errors=False, report=report, mlflow=mlflow, quiet=quiet)
+
+
+def resume(
+    run_id: RunArgument = "latest",
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", help="Experiment file to take limits and budget from; the run's own spec when omitted."),
+    ] = None,
+    store: StoreOption = None,
+    env_file: EnvFileOption = None,
+    retry_errors: Annotated[
+        bool, typer.Option("--retry-errors", help="Run failed trials and missing scores again.")
+    ] = False,
+    report: _ReportOption = True,
+    mlflow: _MlflowOption = True,
+    quiet: _QuietOption = False,
+) -> None:
+    """Go on with a run that was stopped or killed. Nothing already answered is paid for again."""
+    from bakeoff.experiments import reopen_experiment
+
+    load_env(env_file)
+    kept = store_at(store)
+    found = kept.resolve(run_id)
+    experiment = reopen_experiment(kept, found, source=file)
+    _go(experiment, kept, resume=found, retry_errors=retry_errors, report=report, mlflow=mlflow, quiet=quiet)
+
+
+def score(
+    run_id: RunArgument,
+    evaluators: Annotated[
+        list[str], typer.Option("--evaluators", "-e", help="Evaluator, as in a spec; may be repeated.")
+    ],
+    store: StoreOption = None,
+    env_file: EnvFileOption = None,
+) -> None:
+    """Score a sealed run again, with other evaluators, without calling its targets."""
+    import yaml
+
+    from bakeoff.cli._render import print_analysis
+    from bakeoff.experiments import analyse, rescore_run
+
+    load_env(env_file)
+    kept = store_at(store)
+    specs = [yaml.safe_load(text) for text in evaluators]
+    manifest = asyncio.run(rescore_run(kept, kept.resolve(run_id), specs, base_dir=Path.cwd()))
+    print_analysis(analyse(kept, manifest.run_id))
+
+
+def _load(file: Path, store: LocalStore, changes: dict[str, dict[str, Any]]) -> Experiment:
+    from bakeoff.experiments import ExperimentSpec, load_experiment, parse_spec
+
+    if not any(changes.values()):
+        return load_experiment(file, cache_dir=store.paths.datasets)
+    spec, _ = parse_spec(file)
+    sections = {name: getattr(spec, name).model_copy(update=values) for name, values in changes.items() if values}
+    changed: ExperimentSpec = spec.model_copy(update=sections)
+    return load_experiment(file, spec=changed, cache_dir=store.paths.datasets)
+
+
+def _go(
+    experiment: Experiment,
+    store: LocalStore,
+    *,
+    resume: str | None,
+    retry_errors: bool,
+    report: bool,
+    mlflow: bool,
+    quiet: bool,
+) -> None:
+    manifest = _execute(experiment, store, resume=resume, retry_errors=retry_errors, quiet=quiet)
+    finish(experiment, store, manifest, report=report, mlflow=mlflow, quiet=quiet)
+    if manifest.status != "complete":
+        if manifest.stopped_because:
+            console(stderr=True).print(f"stopped: {manifest.stopped_because}")
+        console(stderr=True).print(f"go on with: bakeoff resume {manifest.run_id}")
+        raise typer.Exit(130 if "interrupt" in (manifest.stopped_because or "") else 4)
+
+
+def _execute(
+    experiment: Experiment, store: LocalStore, *, resume: str | None, retry_errors: bool, quiet: bool
+) -> Manifest:
+    from bakeoff.experiments import execute
+    from bakeoff.reports import ProgressBar
+
+    async def work() -> Manifest:
+        options: dict[str, Any] = {"resume": resume, "retry_errors": retry_errors, "handle_signals": True}
+        if quiet or not sys.stderr.isatty():
+            return await execute(experiment, store=store.paths, **options)
+        with ProgressBar() as bar:
+            return await execute(experiment, store=store.paths, on_progress=bar, **options)
+
+    return asyncio.run(work())
+
+
+def finish(
+    experiment: Experiment, store: LocalStore, manifest: Manifest, *, report: bool, mlflow: bool, quiet: bool
+) -> None:
+    """Print the comparison first, then write what takes longer."""
+    from bakeoff.cli._render import print_analysis
+    from bakeoff.experiments import analyse
+
+    out = console()
+    if not quiet:
+        print_analysis(analyse(store, manifest.run_id))
+        out.print(f"results    {store.run_paths(manifest.run_id).folder}", soft_wrap=True)
+    if report:
+        from bakeoff.reports import write_report
+
+        path = write_report(store, manifest.run_id)
+        if not quiet:
+            out.print(f"report     {path}", soft_wrap=True)
+    if mlflow and experiment.spec.mlflow.enabled:
+        _log_to_mlflow(experiment, store, manifest, quiet=quiet)
+    if not quiet:
+        out.print(f"look       bakeoff ui --store {store.paths.root}", soft_wrap=True)
+
+
+def _log_to_mlflow(experiment: Experiment, store: LocalStore, manifest: Manifest, *, quiet: bool) -> None:
+    from bakeoff.errors import MissingExtraError
+    from bakeoff.mlflow import log_run
+
+    try:
+        where = log_run(store, manifest.run_id, experiment.spec.mlflow)
+    except MissingExtraError:
+        return  # logging is on by default, MLflow is an extra: its absence is no error
+    except BakeoffError as error:
+        console(stderr=True).print(f"warning: not logged to MLflow: {error}")
+        return
+    if not quiet:
+        console().print(f"mlflow     {where}", soft_wrap=True)
+
+
+def _no_such(what: str) -> SpecError:
+    return SpecError(f"there is no {what}")

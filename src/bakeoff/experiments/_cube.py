@@ -1,0 +1,118 @@
+"""Scores of a run as arrays: variants x items x repeats for each metric, `nan` where there is no score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from bakeoff.experiments._manifest import Manifest
+    from bakeoff.experiments._store import LocalStore
+
+__all__ = ["ItemInfo", "ScoreCube", "item_info", "score_cubes"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreCube:
+    """One metric of one run."""
+
+    metric: str
+    variants: tuple[str, ...]
+    values: NDArray[np.float64]
+    """Shape (variants, items, repeats); `nan` marks a missing score."""
+    is_binary: bool
+    """Whether every score is pass or fail."""
+    is_label: bool
+
+    def of(self, variant: str) -> NDArray[np.float64]:
+        """Return the scores of a variant, shape (items,) or (items, repeats)."""
+        scores = self.values[self.variants.index(variant)]
+        return scores[:, 0] if scores.shape[1] == 1 else scores
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemInfo:
+    """What the analysis needs to know of the items."""
+
+    ids: NDArray[np.object_]
+    clusters: NDArray[np.int64] | None
+    """Codes; `None` when the data set has no clusters. An item without one is a cluster of its own."""
+    weights: NDArray[np.float64] | None
+
+
+def score_cubes(store: LocalStore, manifest: Manifest, *, metrics: Sequence[str] | None = None) -> dict[str, ScoreCube]:
+    """Read the scores of a run, metric by metric in the order of the spec."""
+    table = store.scores(manifest.run_id, columns=["variant", "item", "repeat", "metric", "value", "type"])
+    variants = manifest.variant_names
+    variant_codes = _codes(table.column("variant"), {name: index for index, name in enumerate(variants)})
+    found = _distinct(table.column("metric"))
+    wanted = {name: index for index, name in enumerate(_ordered(found, manifest)) if metrics is None or name in metrics}
+    metric_codes = _codes(table.column("metric"), wanted)
+    items = table.column("item").to_numpy()
+    repeats = table.column("repeat").to_numpy()
+    values = table.column("value").to_numpy(zero_copy_only=False)
+    kinds = _codes(table.column("type"), {"bool": 0, "number": 1, "label": 2})
+    shape = (len(variants), max(manifest.dataset_items, int(items.max(initial=-1)) + 1), manifest.repeats)
+    cubes: dict[str, ScoreCube] = {}
+    for name, code in wanted.items():
+        rows = np.flatnonzero((metric_codes == code) & (variant_codes >= 0))
+        cube = np.full(shape, np.nan)
+        cube[variant_codes[rows], items[rows], repeats[rows]] = values[rows]
+        present = kinds[rows][kinds[rows] >= 0]
+        cubes[name] = ScoreCube(
+            metric=name,
+            variants=tuple(variants),
+            values=cube,
+            is_binary=bool(present.size) and bool((present == 0).all()),
+            is_label=bool(present.size) and bool((present == 2).any()),
+        )
+    return cubes
+
+
+def item_info(store: LocalStore, manifest: Manifest) -> ItemInfo:
+    """Read ids, clusters and weights of a run's items."""
+    table = store.items(manifest.run_id, columns=["id", "cluster", "weight"])
+    cluster, weight = table.column("cluster"), table.column("weight")
+    clusters: NDArray[np.int64] | None = None
+    if cluster.null_count < table.num_rows:
+        codes = np.array(
+            cluster.combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False), dtype=float
+        )
+        alone = np.isnan(codes)
+        codes[alone] = codes[~alone].max() + 1 + np.arange(alone.sum())
+        clusters = codes.astype(np.int64)
+    weights: NDArray[np.float64] | None = None
+    if weight.null_count < table.num_rows:
+        weights = np.nan_to_num(weight.to_numpy(zero_copy_only=False).astype(np.float64), nan=1.0)
+    ids = np.asarray(table.column("id").to_pylist(), dtype=object)
+    return ItemInfo(ids=ids, clusters=clusters, weights=weights)
+
+
+def _distinct(column: pa.ChunkedArray) -> list[str]:
+    return [name for name in column.unique().to_pylist() if name is not None]
+
+
+def _ordered(found: Sequence[str], manifest: Manifest) -> list[str]:
+    """Order metrics as the spec does; those an evaluator made up (`name.key`) follow their evaluator."""
+    declared = [info.metric for info in manifest.metrics]
+
+    def place(name: str) -> tuple[int, str]:
+        head = name if name in declared else name.rpartition(".")[0]
+        return (declared.index(head) if head in declared else len(declared), name)
+
+    return sorted(found, key=place)
+
+
+def _codes(column: pa.ChunkedArray, known: Mapping[str, int]) -> NDArray[np.int64]:
+    """Return the code of each value, -1 for null and for what is not known."""
+    encoded = column.combine_chunks().dictionary_encode()
+    lookup = np.array([known.get(name, -1) for name in encoded.dictionary.to_pylist()] + [-1], dtype=np.int64)
+    indices = encoded.indices.fill_null(len(lookup) - 1).to_numpy(zero_copy_only=False)
+    return lookup[indices]

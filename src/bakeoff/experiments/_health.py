@@ -1,0 +1,82 @@
+"""What a careful reader must know before believing a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bakeoff.experiments._analysis import Resources
+    from bakeoff.experiments._cube import ScoreCube
+    from bakeoff.experiments._manifest import Manifest
+
+__all__ = ["health_warnings"]
+
+_FEW_ITEMS = 30
+
+
+def health_warnings(
+    manifest: Manifest, cubes: Mapping[str, ScoreCube], resources: Sequence[Resources]
+) -> tuple[str, ...]:
+    """Return warnings in plain words, the most serious first."""
+    warnings: list[str] = []
+    if manifest.is_simulated:
+        warnings.append("Simulated models answered: these numbers show how Bakeoff works, not how any real model does.")
+    if manifest.status in ("running", "interrupted", "partial"):
+        done = sum(entry.trials for entry in resources)
+        why = f" ({manifest.stopped_because})" if manifest.stopped_because else ""
+        state = {"running": "is still running", "interrupted": "was interrupted", "partial": "was stopped early"}
+        warnings.append(
+            f"The run {state[manifest.status]}{why}: {done} of {manifest.planned_trials} trials. "
+            "Plain intervals are not made to be watched while a run grows."
+        )
+    warnings += _failures(resources)
+    warnings += _unscored(manifest, cubes, resources)
+    if manifest.dataset_items < _FEW_ITEMS:
+        warnings.append(f"Only {manifest.dataset_items} items: expect to see large differences only.")
+    warnings += _copies(manifest, cubes)
+    return tuple(warnings)
+
+
+def _failures(resources: Sequence[Resources]) -> list[str]:
+    failed = {entry.variant: entry.failed / entry.trials for entry in resources if entry.trials and entry.failed}
+    if not failed:
+        return []
+    said = ", ".join(f"{name} {100 * share:.1f}%" for name, share in failed.items())
+    text = f"Failed trials are missing, not zero: {said}."
+    counts = np.array([[entry.failed, entry.trials - entry.failed] for entry in resources if entry.trials], dtype=float)
+    if len(counts) > 1 and _unequal(counts):
+        text += " The variants fail at different rates, so the items that remain may favour one of them."
+    return [text]
+
+
+def _unequal(counts: np.ndarray) -> bool:
+    """Chi-square test of equal failure rates at 1%."""
+    from bakeoff.stats import chi_square_homogeneity
+
+    return chi_square_homogeneity(counts).p_value < 0.01
+
+
+def _unscored(manifest: Manifest, cubes: Mapping[str, ScoreCube], resources: Sequence[Resources]) -> list[str]:
+    answered = sum(entry.trials - entry.failed for entry in resources)
+    warnings: list[str] = []
+    for name, cube in cubes.items():
+        if cube.is_label:
+            continue
+        lacking = answered - int((~np.isnan(cube.values)).sum())
+        if lacking > 0:
+            warnings.append(f"{lacking} answered trials have no score for {name}: they are missing, not zero.")
+    return warnings
+
+
+def _copies(manifest: Manifest, cubes: Mapping[str, ScoreCube]) -> list[str]:
+    cube = cubes.get(manifest.primary)
+    if manifest.repeats < 3 or cube is None or cube.is_binary:
+        return []
+    spread = np.nanmax(cube.values, axis=2, initial=-np.inf) - np.nanmin(cube.values, axis=2, initial=np.inf)
+    if np.isfinite(spread).any() and not np.nanmax(np.where(np.isfinite(spread), spread, 0.0)):
+        return ["All repeats of every item scored the same: repeats bought no information (a cache in between?)."]
+    return []

@@ -1,0 +1,275 @@
+"""From a spec to an experiment that is ready to run, or to every problem it has, before anything is paid for."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from bakeoff.datasets import open_dataset
+from bakeoff.errors import BakeoffError, SpecError, SpecProblem
+from bakeoff.evaluators import load_evaluator
+from bakeoff.experiments._problems import problems_of
+from bakeoff.experiments._spec import ExperimentSpec
+from bakeoff.experiments._variants import expand_variants
+from bakeoff.experiments._yaml import Document, read_yaml
+from bakeoff.gateway import missing_env
+from bakeoff.prompts import load_prompt
+from bakeoff.targets import resolve_variant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from bakeoff.datasets import Dataset
+    from bakeoff.evaluators import Evaluator
+    from bakeoff.prompts import Prompt
+    from bakeoff.targets import VariantTarget
+
+__all__ = ["Experiment", "load_experiment", "parse_spec"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """A checked experiment: everything is found, read and resolved; nothing has been called."""
+
+    spec: ExperimentSpec
+    base_dir: Path
+    source: str
+    """The experiment file, or where else the spec came from."""
+    dataset: Dataset
+    prompts: Mapping[str, Prompt]
+    variants: Mapping[str, VariantTarget]
+    evaluators: Sequence[Evaluator]
+    callables: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+
+    @property
+    def baseline(self) -> str:
+        """Variant that the others are compared with."""
+        return self.spec.analysis.baseline or next(iter(self.variants))
+
+    @property
+    def primary(self) -> str:
+        """Metric that decides."""
+        return self.spec.analysis.primary or self.evaluators[0].metrics[0].name
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether any variant runs on a simulated model: then every report says so."""
+        return any(v.model is not None and v.model.model.startswith("sim/") for v in self.variants.values())
+
+
+def parse_spec(path: Path, *, text: str | None = None) -> tuple[ExperimentSpec, Document]:
+    """Read an experiment file.
+
+    Raises:
+        SpecError: With every problem of the file.
+    """
+    document = read_yaml(path, text=text)
+    return _validate(document), document
+
+
+def _validate(document: Document) -> ExperimentSpec:
+    if not isinstance(document.data, dict):
+        message = f"must be a mapping of keys, got {type(document.data).__name__}"
+        raise SpecError([SpecProblem(message, file=document.file, line=1, fix="write one with `bakeoff init`")])
+    try:
+        return ExperimentSpec.model_validate(document.data)
+    except ValidationError as error:
+        raise SpecError(problems_of(error, document, ExperimentSpec)) from None
+
+
+def load_experiment(
+    source: Path | ExperimentSpec | Mapping[str, Any],
+    *,
+    spec: ExperimentSpec | None = None,
+    base_dir: Path | None = None,
+    cache_dir: Path | None = None,
+    data: object = None,
+    callables: Mapping[str, Callable[..., Any]] | None = None,
+    evaluators: Sequence[Evaluator] | None = None,
+    env: Mapping[str, str] | None = None,
+    check_keys: bool = True,
+) -> Experiment:
+    """Read and check an experiment.
+
+    Args:
+        source: An experiment file, or a spec as data.
+        spec: Spec to use instead of the file's, for instance with options of the command line; the file still says
+            where things stand.
+        base_dir: Where relative paths start; the file's folder, else the working directory.
+        cache_dir: Where the data set is laid down once by content; a temporary folder when omitted.
+        data: Items from Python instead of the spec's data set: a DataFrame, a list of dicts, a callable.
+        callables: Functions from Python, by the reference used in `targets.*.python`.
+        evaluators: Evaluators from Python, instead of the spec's.
+        env: Environment to look for keys in; the process's when omitted.
+        check_keys: Whether a missing API key is a problem.
+
+    Raises:
+        SpecError: With every problem that was found.
+    """
+    if isinstance(source, Path):
+        read, document = parse_spec(source)
+        spec = spec or read
+        base_dir = base_dir or source.resolve().parent
+    else:
+        raw = source if not isinstance(source, ExperimentSpec) else {}
+        document = Document(dict(raw), "", {})
+        spec = source if isinstance(source, ExperimentSpec) else _validate(document)
+        base_dir = base_dir or Path.cwd()
+    loader = _Loader(spec, document, base_dir)
+    prompts = loader.prompts()
+    variants = loader.variants(prompts)
+    found = loader.evaluators() if evaluators is None else list(evaluators)
+    loader.check_analysis(variants, found)
+    dataset = loader.dataset(cache_dir, data, variants)
+    if dataset is not None:
+        loader.check_variables(variants, dataset)
+    if check_keys:
+        loader.check_keys(variants, os.environ if env is None else env)
+    loader.raise_if_any()
+    assert dataset is not None
+    return Experiment(
+        spec=spec,
+        base_dir=base_dir,
+        source=document.file,
+        dataset=dataset,
+        prompts=prompts,
+        variants=variants,
+        evaluators=found,
+        callables=dict(callables or {}),
+    )
+
+
+class _Loader:
+    """Collects problems instead of stopping at the first."""
+
+    def __init__(self, spec: ExperimentSpec, document: Document, base_dir: Path) -> None:
+        self.spec = spec
+        self.document = document
+        self.base_dir = base_dir
+        self.problems: list[SpecProblem] = []
+
+    def add(self, message: str, *key: str | int, fix: str = "") -> None:
+        dotted = ".".join(str(part) for part in key)
+        self.problems.append(
+            SpecProblem(message, key=dotted, file=self.document.file, line=self.document.line_of(key), fix=fix)
+        )
+
+    def adopt(self, error: BakeoffError, *key: str | int) -> None:
+        """Take over a problem from another room and give it a place."""
+        if isinstance(error, SpecError):
+            for problem in error.problems:
+                if problem.key and not problem.file:
+                    self.add(problem.message, *problem.key.split("."), fix=problem.fix)
+                elif problem.file:
+                    self.problems.append(problem)
+                else:
+                    self.add(problem.message, *key, fix=problem.fix)
+        else:
+            message, _, fix = str(error).partition("\n    fix: ")
+            self.add(message, *key, fix=fix)
+
+    def raise_if_any(self) -> None:
+        if self.problems:
+            raise SpecError(list(dict.fromkeys(self.problems)))
+
+    def prompts(self) -> dict[str, Prompt]:
+        prompts: dict[str, Prompt] = {}
+        for name, prompt in self.spec.prompts.items():
+            try:
+                prompts[name] = load_prompt(name, prompt, base_dir=self.base_dir)
+            except BakeoffError as error:
+                self.adopt(error, "prompts", name)
+        return prompts
+
+    def variants(self, prompts: Mapping[str, Prompt]) -> dict[str, VariantTarget]:
+        expanded, problems = expand_variants(self.spec)
+        for problem in problems:
+            self.add(problem.message, *problem.key.split("."), fix=problem.fix)
+        for name, target in self.spec.targets.items():
+            if target.prompt is not None and target.prompt not in self.spec.prompts:
+                self.add(
+                    f"there is no prompt {target.prompt!r}", "targets", name, "prompt", fix="define it in `prompts:`"
+                )
+        variants: dict[str, VariantTarget] = {}
+        broken = set(self.spec.prompts) - set(prompts)
+        for name, levels in expanded.items():
+            if levels.get("prompt") in broken:
+                continue  # said already
+            try:
+                variants[name] = resolve_variant(
+                    name, levels, prompts=prompts, models=self.spec.models, targets=self.spec.targets
+                )
+            except SpecError as error:
+                self.adopt(error, *(("variants", name) if name in self.spec.variants else ("factors",)))
+        return variants
+
+    def evaluators(self) -> list[Evaluator]:
+        found: list[Evaluator] = []
+        for index, entry in enumerate(self.spec.evaluators):
+            try:
+                evaluator = load_evaluator(entry, base_dir=self.base_dir)
+            except BakeoffError as error:
+                self.adopt(error, "evaluators", index)
+                continue
+            taken = {info.name for other in found for info in other.metrics}
+            for twice in [info.name for info in evaluator.metrics if info.name in taken]:
+                fix = "give one of them a `name`"
+                self.add(f"the metric {twice!r} stands twice", "evaluators", index, fix=fix)
+            found.append(evaluator)
+        return found
+
+    def check_analysis(self, variants: Mapping[str, VariantTarget], evaluators: Sequence[Evaluator]) -> None:
+        analysis = self.spec.analysis
+        if analysis.baseline is not None and variants and analysis.baseline not in variants:
+            fix = f"the variants are {', '.join(list(variants)[:20])}"
+            self.add(f"there is no variant {analysis.baseline!r}", "analysis", "baseline", fix=fix)
+        metrics = [info.name for evaluator in evaluators for info in evaluator.metrics]
+        for key, name in [("primary", analysis.primary), *(("guardrails", name) for name in analysis.guardrails)]:
+            known = name is None or name in metrics or any(name.startswith(f"{metric}.") for metric in metrics)
+            if not known and len(evaluators) == len(self.spec.evaluators):
+                fix = f"the metrics are {', '.join(metrics)}"
+                self.add(f"there is no metric {name!r}", "analysis", key, fix=fix)
+
+    def dataset(self, cache_dir: Path | None, data: object, variants: Mapping[str, VariantTarget]) -> Dataset | None:
+        recorded = [v.spec.recorded for v in variants.values() if v.spec.recorded is not None]
+        try:
+            return open_dataset(
+                self.spec.dataset, base_dir=self.base_dir, cache_dir=cache_dir, data=data, recorded=recorded
+            )
+        except BakeoffError as error:
+            self.adopt(error, "dataset")
+            return None
+
+    def check_variables(self, variants: Mapping[str, VariantTarget], dataset: Dataset) -> None:
+        checked: set[tuple[str, frozenset[str]]] = set()
+        for variant in variants.values():
+            if variant.prompt is None:
+                continue
+            available = frozenset(dataset.input_names) | variant.template_values.keys()
+            if (variant.prompt.name, available) in checked:
+                continue
+            checked.add((variant.prompt.name, available))
+            for message in variant.prompt.check(available):
+                fix = f"the data set has {', '.join(sorted(available)) or 'no inputs'}"
+                self.add(message, "prompts", variant.prompt.name, fix=fix)
+
+    def check_keys(self, variants: Mapping[str, VariantTarget], env: Mapping[str, str]) -> None:
+        said: set[str] = set()
+        for variant in variants.values():
+            if variant.model is None:
+                continue
+            model = variant.model
+            for name in missing_env(model.model, env, api_base=model.api_base, api_key_env=model.api_key_env):
+                if name in said:
+                    continue
+                said.add(name)
+                place = next((key for key, value in self.spec.models.items() if value is model), None)
+                key = ("models", place) if place is not None else ("models",)
+                fix = f"export {name}=..., or put it into a file and pass `--env-file FILE`"
+                self.add(
+                    f"the model {model.model!r} needs the environment variable {name}, which is not set", *key, fix=fix
+                )

@@ -1,0 +1,260 @@
+"""Look before you pay: trials, calls, tokens, USD, minutes, and the smallest difference the run can show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import nan
+from typing import TYPE_CHECKING, Any
+
+from bakeoff.errors import BakeoffError
+from bakeoff.gateway import ModelRequest, ModelResponse, Usage, estimate_tokens, price_of
+from bakeoff.stats import plan_comparison
+from bakeoff.targets import PromptTarget
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bakeoff.datasets import Item
+    from bakeoff.experiments._load import Experiment
+    from bakeoff.experiments._store import LocalStore
+    from bakeoff.stats import Kind
+    from bakeoff.targets import VariantTarget
+
+__all__ = ["Plan", "VariantForecast", "plan_run"]
+
+_SAMPLE = 200
+_OUTPUT_TOKENS = 250
+_MS_PER_OUTPUT_TOKEN = 12.0
+_MS_FIRST_TOKEN = 400.0
+_SIMULATED_MS = 50.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariantForecast:
+    """What one variant is expected to take."""
+
+    variant: str
+    kind: str
+    model: str | None
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float
+    """`nan` when the price of the model is not known; 0 when nothing is called."""
+    latency_ms: float
+    """Of one call, expected."""
+    basis: str
+    """Where the output length and latency come from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a run is expected to take and to show."""
+
+    name: str
+    n_items: int
+    repeats: int
+    n_variants: int
+    trials: int
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float
+    minutes: float
+    concurrency: int
+    variants: tuple[VariantForecast, ...]
+    detectable: float
+    """Smallest difference of the primary metric that the run shows with the wanted power."""
+    sentence: str
+    """What the run can and cannot show, in words."""
+    warnings: tuple[str, ...]
+
+
+def plan_run(experiment: Experiment, *, store: LocalStore | None = None) -> Plan:
+    """Forecast a run without calling anything.
+
+    Input tokens are counted on up to 200 rendered items; output length and latency come from earlier runs of the same
+    model in the store, else from `max_tokens` and typical values; the detectable difference is that of the very test
+    that the comparison will use.
+    """
+    spec = experiment.spec
+    sample = experiment.dataset.head(_SAMPLE)
+    history = _History(store)
+    forecasts = tuple(_forecast(experiment, variant, sample, history) for variant in experiment.variants.values())
+    n_items = len(experiment.dataset)
+    trials = n_items * spec.repeats * len(experiment.variants)
+    busy_ms = sum(forecast.calls * forecast.latency_ms for forecast in forecasts)
+    minutes = max(busy_ms / 60_000 / spec.limits.concurrency, _limited_minutes(experiment, forecasts))
+    warnings = [_unpriced(forecasts), _over_budget(experiment, forecasts, minutes)]
+    judges = [evaluator.metric for evaluator in experiment.evaluators if hasattr(evaluator, "model")]
+    if judges:
+        warnings.append(f"Calls of judges are not in the forecast: {', '.join(judges)}.")
+    detectable, sentence = _power(experiment, n_items)
+    return Plan(
+        name=spec.name,
+        n_items=n_items,
+        repeats=spec.repeats,
+        n_variants=len(experiment.variants),
+        trials=trials,
+        calls=sum(forecast.calls for forecast in forecasts),
+        input_tokens=sum(forecast.input_tokens for forecast in forecasts),
+        output_tokens=sum(forecast.output_tokens for forecast in forecasts),
+        cost_usd=sum(forecast.cost_usd for forecast in forecasts),
+        minutes=minutes,
+        concurrency=spec.limits.concurrency,
+        variants=forecasts,
+        detectable=detectable,
+        sentence=sentence,
+        warnings=tuple(warning for warning in warnings if warning),
+    )
+
+
+class _NoClient:
+    async def complete(self, request: ModelRequest) -> ModelResponse:
+        raise AssertionError(f"a plan calls nothing, not even {request.model}")
+
+
+class _History:
+    """Mean output length and median latency by model, from the newest run that used it."""
+
+    def __init__(self, store: LocalStore | None) -> None:
+        self._store = store
+        self._known: dict[str, tuple[float, float] | None] = {}
+
+    def of(self, model: str) -> tuple[float, float] | None:
+        if model not in self._known:
+            self._known[model] = self._look(model)
+        return self._known[model]
+
+    def _look(self, model: str) -> tuple[float, float] | None:
+        import numpy as np
+
+        for manifest in self._store.runs()[:50] if self._store is not None else []:
+            variants = [variant.name for variant in manifest.variants if variant.model == model]
+            if not variants or manifest.status not in ("complete", "partial") or self._store is None:
+                continue
+            columns = ["variant", "output_tokens", "latency_ms", "cached"]
+            rows = self._store.trials(manifest.run_id, columns=columns).to_pylist()
+            fresh = [row for row in rows if row["variant"] in variants and not row["cached"]]
+            tokens = [row["output_tokens"] for row in fresh if row["output_tokens"]]
+            latency = [row["latency_ms"] for row in fresh if row["latency_ms"] is not None]
+            if len(tokens) >= 5 and len(latency) >= 5:
+                return float(np.mean(tokens)), float(np.median(latency))
+        return None
+
+
+def _forecast(
+    experiment: Experiment, variant: VariantTarget, sample: Sequence[Item], history: _History
+) -> VariantForecast:
+    calls = len(experiment.dataset) * experiment.spec.repeats
+    if variant.prompt is None or variant.model is None:
+        called = 0 if variant.spec.kind == "recorded" else calls
+        return VariantForecast(
+            variant=variant.name,
+            kind=variant.spec.kind,
+            model=None,
+            calls=called,
+            input_tokens=0,
+            output_tokens=0,
+            cost_usd=0.0,
+            latency_ms=0.0 if not called else 1000.0,
+            basis="nothing is called" if not called else "cost unknown to Bakeoff; 1 s a call assumed",
+        )
+    target = PromptTarget(
+        prompt=variant.prompt,
+        model=variant.model,
+        params=variant.params,
+        template_values=variant.template_values,
+        client=_NoClient(),
+        variant=variant.name,
+    )
+    counted: list[int] = []
+    for item in sample:
+        try:
+            counted.append(estimate_tokens(target.request(item, repeat=0)))
+        except BakeoffError:
+            continue  # the trial will fail and say why
+    per_call = sum(counted) / len(counted) if counted else 0.0
+    limit = variant.params.get("max_completion_tokens") or variant.params.get("max_tokens")
+    known = history.of(variant.model.model)
+    if known is not None:
+        output, latency_ms, basis = known[0], known[1], "earlier runs of this model"
+    else:
+        output = float(min(int(limit), _OUTPUT_TOKENS)) if isinstance(limit, int | float) else float(_OUTPUT_TOKENS)
+        latency_ms = _MS_FIRST_TOKEN + output * _MS_PER_OUTPUT_TOKEN
+        basis = "assumed length and speed: no earlier run of this model"
+        if variant.model.model.startswith("sim/"):
+            output, latency_ms, basis = 30.0, _SIMULATED_MS, "simulated model"
+    price = price_of(variant.model.model, experiment.spec.gateway)
+    usage = Usage(input_tokens=round(per_call), output_tokens=round(output), estimated=True)
+    return VariantForecast(
+        variant=variant.name,
+        kind="prompt",
+        model=variant.model.model,
+        calls=calls,
+        input_tokens=round(per_call * calls),
+        output_tokens=round(output * calls),
+        cost_usd=nan if price is None else price.cost(usage) * calls,
+        latency_ms=latency_ms,
+        basis=basis,
+    )
+
+
+def _limited_minutes(experiment: Experiment, forecasts: Sequence[VariantForecast]) -> float:
+    limits = experiment.spec.limits
+    calls = sum(forecast.calls for forecast in forecasts)
+    tokens = sum(forecast.input_tokens + forecast.output_tokens for forecast in forecasts)
+    by_requests = calls / limits.requests_per_minute if limits.requests_per_minute else 0.0
+    by_tokens = tokens / limits.tokens_per_minute if limits.tokens_per_minute else 0.0
+    return max(by_requests, by_tokens)
+
+
+def _unpriced(forecasts: Sequence[VariantForecast]) -> str:
+    models = sorted({str(forecast.model) for forecast in forecasts if forecast.cost_usd != forecast.cost_usd})
+    if not models:
+        return ""
+    return f"No price is known for {', '.join(models)}: give it in `gateway.prices`, or set `gateway.allow_unpriced`."
+
+
+def _over_budget(experiment: Experiment, forecasts: Sequence[VariantForecast], minutes: float) -> str:
+    budget = experiment.spec.budget
+    cost = sum(forecast.cost_usd for forecast in forecasts)
+    calls = sum(forecast.calls for forecast in forecasts)
+    tokens = sum(forecast.input_tokens + forecast.output_tokens for forecast in forecasts)
+    over = [
+        f"{word} {expected:,.4g} of {limit:,.4g}"
+        for word, expected, limit in (
+            ("USD", cost, budget.usd),
+            ("tokens", tokens, budget.tokens),
+            ("calls", calls, budget.calls),
+            ("minutes", minutes, budget.minutes),
+        )
+        if limit is not None and expected > limit
+    ]
+    return f"The budget will stop the run before its end: {', '.join(over)}." if over else ""
+
+
+def _power(experiment: Experiment, n_items: int) -> tuple[float, str]:
+    if len(experiment.variants) < 2:
+        return nan, "One variant: its interval is shown; there is nothing to compare it with."
+    infos = [info for evaluator in experiment.evaluators for info in evaluator.metrics]
+    info = next((info for info in infos if info.name == experiment.primary), infos[0])
+    if info.score_kind == "label":
+        return nan, f"{info.name} is a label: counts are shown, no difference is tested."
+    kind: Kind = info.score_kind or "continuous"
+    analysis = experiment.spec.analysis
+    options: dict[str, Any] = {}
+    if analysis.correction != "none":
+        options["correction"] = "holm" if analysis.correction in ("hochberg", "bh", "by") else analysis.correction
+    plan = plan_comparison(
+        n_items,
+        kind=kind,
+        repeats=experiment.spec.repeats,
+        n_variants=len(experiment.variants),
+        comparisons=analysis.compare,
+        alpha=analysis.alpha,
+        power=analysis.power,
+        alternative=analysis.alternative,
+        **options,
+    )
+    return plan.difference, plan.sentence

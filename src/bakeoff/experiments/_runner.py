@@ -1,0 +1,369 @@
+"""The runner: fans trials out, journals every answer, scores it, and seals the run.
+
+It never waits for itself, never hangs, never loses a paid answer and never overspends: limits, retries and budgets
+are the gateway's; the journal is written before the next trial starts; a failed trial is recorded, never a zero.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bakeoff.errors import BudgetExceeded, StoreError, TargetError
+from bakeoff.evaluators import EvaluatorContext, begin_scoring, finish_scoring, score_trial
+from bakeoff.experiments._allocation import Round, open_allocation
+from bakeoff.experiments._control import Control, Steering
+from bakeoff.experiments._journal import Journal
+from bakeoff.experiments._json import dumps
+from bakeoff.experiments._manifest import Manifest, manifest_of, read_manifest, write_atomically, write_manifest
+from bakeoff.experiments._paths import RunLock, StorePaths, new_run_id
+from bakeoff.experiments._progress import Progress, Tally
+from bakeoff.experiments._resume import Resumed, read_resumed
+from bakeoff.experiments._seal import seal_run
+from bakeoff.experiments._trial import context_of_event, failed_event, score_rows, scores_event, trial_event
+from bakeoff.gateway import Gateway, Spent
+from bakeoff.targets import TargetFactory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from bakeoff.datasets import Item
+    from bakeoff.evaluators import Score
+    from bakeoff.experiments._load import Experiment
+    from bakeoff.gateway import ModelClient
+    from bakeoff.targets import Target, TargetResult
+
+__all__ = ["execute"]
+
+_HOPELESS_AFTER = 25
+_HOPELESS_KINDS = frozenset({"auth", "not_found", "bad_request"})
+_TICK_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    variant: str
+    item: Item
+    index: int
+    repeat: int
+
+
+async def execute(
+    experiment: Experiment,
+    *,
+    store: StorePaths,
+    resume: str | None = None,
+    retry_errors: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+    client: ModelClient | None = None,
+    handle_signals: bool = False,
+) -> Manifest:
+    """Run an experiment, or go on with one, and seal it.
+
+    Args:
+        experiment: What to run.
+        store: Where to keep it.
+        resume: Id of a run to go on with; a new run when omitted.
+        retry_errors: Run failed trials again, and score again what could not be scored.
+        on_progress: Called a few times a second.
+        client: Answers model calls instead of the gateway; for tests.
+        handle_signals: SIGINT or SIGTERM once: finish what is in flight and seal; twice: stop now.
+
+    Returns:
+        The manifest of the sealed run.
+
+    Raises:
+        StoreError: The store cannot be written, or another process drives this run.
+        SpecError: The experiment differs from the one that is resumed.
+    """
+    store.create()
+    paths = store.run(resume or new_run_id(experiment.spec.name))
+    if resume is None:
+        paths.folder.mkdir(parents=True)
+    elif not paths.manifest.exists():
+        raise StoreError(f"there is no run {resume!r} in {str(store.root)!r}; `bakeoff runs` lists them")
+    lock = RunLock(paths.lock)
+    if not lock.acquire():
+        raise StoreError(f"the run {paths.run_id!r} is driven by another process; watch it with `bakeoff status`")
+    try:
+        manifest = read_manifest(paths.manifest) if resume else manifest_of(experiment, paths.run_id)
+        resumed = read_resumed(paths, manifest, experiment, retry_errors=retry_errors) if resume else Resumed()
+        session = _Session(experiment, store, manifest, resumed, on_progress)
+        return await session.run(client, handle_signals=handle_signals)
+    finally:
+        lock.release()
+
+
+class _Session:
+    """One process's work on a run."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        store: StorePaths,
+        manifest: Manifest,
+        resumed: Resumed,
+        on_progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self.experiment = experiment
+        self.store = store
+        self.paths = store.run(manifest.run_id)
+        self.resumed = resumed
+        self.on_progress = on_progress
+        self.manifest = manifest.model_copy(update={"status": "running", "sessions": manifest.sessions + 1})
+        self.steering = Steering()
+        self.tally = Tally(
+            manifest.run_id,
+            variants=list(experiment.variants),
+            planned=manifest.planned_trials,
+            primary=experiment.primary,
+        )
+        resumed.count_into(self.tally, experiment.primary)
+        self.concurrency = experiment.spec.limits.concurrency
+        self._error: BaseException | None = None
+        self._hopeless: dict[str, int] = dict.fromkeys(experiment.variants, 0)
+        self._workers: set[asyncio.Task[None]] = set()
+        self._gateway: Gateway | None = None
+
+    async def run(self, client: ModelClient | None, *, handle_signals: bool) -> Manifest:
+        write_manifest(self.paths.manifest, self.manifest)
+        self.journal = Journal(self.paths.journal, sync=self.experiment.spec.journal.sync)
+        started = time.monotonic()
+        self.journal.append(
+            {"e": "session", "t": time.time(), "pid": os.getpid(), "host": socket.gethostname(), "n": self.concurrency}
+        )
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                if handle_signals:
+                    stack.enter_context(self.steering.signals())
+                self.client = client or await stack.enter_async_context(self._open_gateway())
+                factory = TargetFactory(
+                    self.client,
+                    base_dir=self.experiment.base_dir,
+                    threads=min(self.concurrency, 128),
+                    callables=self.experiment.callables,
+                    repeats=self.experiment.spec.repeats,
+                    stream=self.experiment.spec.gateway.stream,
+                )
+                stack.push_async_callback(factory.aclose)
+                self.targets: dict[str, Target] = {
+                    name: factory.open(variant) for name, variant in self.experiment.variants.items()
+                }
+                ticker = asyncio.create_task(self._tick())
+                try:
+                    await self._rescore()
+                    await self._all_rounds()
+                finally:
+                    ticker.cancel()
+                    await asyncio.gather(ticker, return_exceptions=True)
+        finally:
+            with contextlib.suppress(OSError):
+                self.journal.close()
+        if self._error is not None:
+            raise self._error
+        self._publish("sealing")
+        seconds = self.manifest.seconds + time.monotonic() - started
+        self.manifest = self.manifest.model_copy(update={"seconds": round(seconds, 3)})
+        sealed = await asyncio.to_thread(seal_run, self.paths, self.manifest, stopped_because=self.steering.reason)
+        self._publish("done")
+        return sealed
+
+    def _open_gateway(self) -> Gateway:
+        spec = self.experiment.spec
+        self._gateway = Gateway(
+            gateway=spec.gateway,
+            limits=spec.limits,
+            budget=spec.budget,
+            cache_path=spec.gateway.cache_path or self.store.cache,
+            spent=self.resumed.spent if self.resumed.done else Spent(),
+        )
+        return self._gateway
+
+    async def _all_rounds(self) -> None:
+        allocation = open_allocation(self.experiment, self.resumed)
+        while not self.steering.draining and (round_ := allocation.next_round()) is not None:
+            await self._round(round_)
+            if self.steering.draining:
+                return
+            for decision in allocation.decide():
+                self.journal.append({"e": "decision", "t": time.time(), **decision})
+        if allocation.planned is not None:
+            self.manifest = self.manifest.model_copy(update={"planned_trials": allocation.planned(self.tally.done)})
+
+    async def _round(self, round_: Round) -> None:
+        trials = self._trials(round_)
+        self._refill(trials, round_)
+        while self._workers:
+            stop = asyncio.create_task(self.steering.now.wait())
+            await asyncio.wait({*self._workers, stop}, return_when=asyncio.FIRST_COMPLETED, timeout=_TICK_S)
+            stop.cancel()
+            if self.steering.now.is_set():
+                for worker in self._workers:
+                    worker.cancel()
+                await asyncio.gather(*self._workers, return_exceptions=True)
+                return
+            self._refill(trials, round_)
+
+    def _refill(self, trials: Iterator[_Trial], round_: Round) -> None:
+        """Keep as many workers as the concurrency asks for; it may have been changed from outside."""
+        while not round_.exhausted and not self.steering.draining and len(self._workers) < self.concurrency:
+            worker = asyncio.create_task(self._work(trials, round_))
+            self._workers.add(worker)
+            worker.add_done_callback(self._workers.discard)
+            if len(self._workers) >= self.tally.planned:
+                return
+
+    def _trials(self, round_: Round) -> Iterator[_Trial]:
+        done = self.resumed.done
+        repeats = range(self.experiment.spec.repeats)
+        for index, item in round_.items:
+            for repeat in repeats:
+                for variant in round_.variants:
+                    if not done or (index, variant, repeat) not in done:
+                        yield _Trial(variant, item, index, repeat)
+
+    async def _work(self, trials: Iterator[_Trial], round_: Round) -> None:
+        try:
+            while await self.steering.may_start() and len(self._workers) <= self.concurrency:
+                trial = next(trials, None)
+                if trial is None:
+                    round_.exhausted = True
+                    return
+                self.tally.in_flight += 1
+                try:
+                    await self._run_trial(trial, round_)
+                finally:
+                    self.tally.in_flight -= 1
+        except BudgetExceeded as error:
+            self.steering.drain(str(error))
+        except Exception as error:  # noqa: BLE001 - nothing may end silently in a worker: it is raised after sealing
+            self._error = self._error or error
+            self.steering.stop(f"{type(error).__name__}: {error}")
+
+    async def _run_trial(self, trial: _Trial, round_: Round) -> None:
+        try:
+            result = await self.targets[trial.variant].run(trial.item, repeat=trial.repeat)
+        except BudgetExceeded:
+            raise
+        except TargetError as error:
+            self._fail(trial, error.kind, str(error))
+            return
+        self._hopeless[trial.variant] = -1
+        event = trial_event(trial.variant, trial.item, trial.index, trial.repeat, result, at=time.time())
+        context = self._context(trial, result)
+        outcomes = [begin_scoring(evaluator, context) for evaluator in self.experiment.evaluators]
+        scores: list[Score] = []
+        for outcome in outcomes:
+            if not isinstance(outcome, list):
+                # The answer is paid for: it is on disk before a judge is asked.
+                self.journal.append(event)
+                scores = await finish_scoring(self.experiment.evaluators, outcomes)
+                self.journal.append(scores_event(event, scores))
+                break
+            scores += outcome
+        else:
+            event["s"] = score_rows(scores)
+            self.journal.append(event)
+        self.tally.answered(trial.variant, scores, result.cost_usd)
+        round_.observe(trial.index, trial.variant, trial.repeat, scores)
+
+    def _context(self, trial: _Trial, result: TargetResult) -> EvaluatorContext:
+        item = trial.item
+        return EvaluatorContext(
+            output=result.output,
+            inputs=item.inputs,
+            expected=item.expected,
+            metadata=item.metadata,
+            item_id=item.id,
+            variant=trial.variant,
+            repeat=trial.repeat,
+            usage=result.usage,
+            cost_usd=result.cost_usd,
+            latency_ms=result.latency_ms,
+            ttft_ms=result.ttft_ms,
+            finish_reason=result.finish_reason,
+            tool_calls=result.tool_calls,
+            messages=result.messages,
+            trace=result.trace,
+            logprobs=result.logprobs,
+            client=self.client,
+        )
+
+    def _fail(self, trial: _Trial, kind: str, message: str) -> None:
+        event = failed_event(
+            trial.variant, trial.item, trial.index, trial.repeat, kind=kind, message=message, at=time.time()
+        )
+        self.journal.append(event)
+        self.tally.fail(trial.variant, kind, message)
+        seen = self._hopeless[trial.variant]
+        if seen >= 0 and kind in _HOPELESS_KINDS:
+            self._hopeless[trial.variant] = seen + 1
+            if seen + 1 >= _HOPELESS_AFTER:
+                self.steering.drain(
+                    f"the first {_HOPELESS_AFTER} trials of {trial.variant!r} all failed ({kind}): {message[:300]}"
+                )
+
+    async def _rescore(self) -> None:
+        """Score what was answered but not scored: the process died in between, or a judge was out."""
+        pending = self.resumed.unscored
+        if not pending:
+            return
+        items = {item.id: item for item in self.experiment.dataset.get([event["i"] for event in pending])}
+        slots = asyncio.Semaphore(self.concurrency)
+
+        async def score(event: dict[str, Any]) -> None:
+            async with slots:
+                if self.steering.draining:
+                    return
+                context = context_of_event(event, items[event["i"]], client=self.client)
+                scores: list[Score] = await score_trial(self.experiment.evaluators, context)
+                self.journal.append(scores_event(event, scores))
+                self.tally.answered(event["v"], scores, None)
+
+        try:
+            await asyncio.gather(*(score(event) for event in pending))
+        except BudgetExceeded as error:
+            self.steering.drain(str(error))
+
+    async def _tick(self) -> None:
+        control = Control(self.paths)
+        beats = 0
+        while True:
+            await asyncio.sleep(_TICK_S)
+            beats += 1
+            self._publish("stopping" if self.steering.draining else "paused" if self.steering.paused else "running",
+                          write=beats % 4 == 0)  # fmt: skip
+            for wish in control.poll():
+                self._obey(wish)
+            if beats % 4 == 0 and self.experiment.spec.journal.sync == "second":
+                try:
+                    await asyncio.to_thread(self.journal.sync)
+                except OSError as error:
+                    self._error = StoreError(f"the journal cannot be synced: {error.strerror}")
+                    self.steering.stop(str(self._error))
+
+    def _obey(self, wish: dict[str, Any]) -> None:
+        action = wish.get("action")
+        if action == "pause":
+            self.steering.pause()
+        elif action == "resume":
+            self.steering.proceed()
+        elif action == "stop":
+            self.steering.drain("stopped by `bakeoff control`")
+        elif action == "set" and isinstance(wish.get("concurrency"), int):
+            self.concurrency = max(1, wish["concurrency"])
+            if self._gateway is not None:
+                self._gateway.set_concurrency(self.concurrency)
+
+    def _publish(self, state: str, *, write: bool = True) -> None:
+        progress = self.tally.progress(state, self.concurrency)
+        if write:
+            with contextlib.suppress(StoreError):  # progress is a courtesy; the journal is the truth
+                write_atomically(self.paths.status, dumps(progress.as_dict()))
+        if self.on_progress is not None:
+            self.on_progress(progress)

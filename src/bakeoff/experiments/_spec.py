@@ -1,0 +1,137 @@
+"""The experiment file as pydantic models: the one description that YAML, Python and the dashboard share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
+
+from bakeoff.datasets import DatasetSpec
+from bakeoff.gateway import BudgetSpec, GatewaySpec, LimitsSpec
+from bakeoff.prompts import PromptSpec
+from bakeoff.targets import ModelSpec, TargetSpec
+
+__all__ = ["AllocationSpec", "AnalysisSpec", "ExperimentSpec", "JournalSpec", "MlflowSpec"]
+
+_Level = str | int | float | bool | None | list[Any] | dict[str, Any]
+_Probability = Annotated[float, Field(gt=0, lt=1)]
+_NAME = r"^[^\s/\\:*?\"<>|][^/\\:*?\"<>|\x00-\x1f]{0,119}$"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AnalysisSpec(_Section):
+    """The question, declared before the data is seen."""
+
+    primary: str | None = None
+    """Metric that decides; the first evaluator's when omitted."""
+    guardrails: list[str] = Field(default_factory=list)
+    """Metrics that must not get worse."""
+    baseline: str | None = None
+    """Variant that the others are compared with; the first when omitted."""
+    compare: Literal["baseline", "all"] = "baseline"
+    """Each variant with the baseline, or every pair."""
+    alpha: _Probability = 0.05
+    alternative: Literal["two-sided", "greater", "less"] = "two-sided"
+    correction: Literal["holm", "hochberg", "bh", "by", "bonferroni", "none"] = "holm"
+    """Over the comparisons of one metric."""
+    margin: PositiveFloat | None = None
+    """Differences smaller than this do not matter; needed for the verdict `equivalent`."""
+    interval: str | None = None
+    """Interval method instead of the default for the kind of score."""
+    test: str | None = None
+    segments: list[str] = Field(default_factory=list)
+    """Metadata fields by which results are broken down."""
+    missing: Literal["pairwise"] = "pairwise"
+    """A pair with a missing score is left out, counted, and its possible effect is bounded."""
+    power: _Probability = 0.8
+    """For the plan."""
+
+
+class AllocationSpec(_Section):
+    """Which trial runs next."""
+
+    method: Literal["fixed", "sequential", "racing", "bandit"] = "fixed"
+    batch: PositiveInt = 50
+    """Items between two decisions."""
+    min_items: PositiveInt = 50
+    confirm: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the items held out to re-test the winner."""
+
+
+class JournalSpec(_Section):
+    """How hard the journal is pushed to disk."""
+
+    sync: Literal["every", "second", "off"] = "second"
+    """`every` line, each `second`, or left to the system. A killed process loses nothing in any case."""
+
+
+class MlflowSpec(_Section):
+    """Logging to MLflow."""
+
+    enabled: bool = True
+    tracking_uri: str | None = None
+    """`MLFLOW_TRACKING_URI` when omitted, else a SQLite file in the store."""
+    experiment: str | None = None
+    """Name of the MLflow experiment; this experiment's name when omitted."""
+
+
+class ExperimentSpec(_Section):
+    """One experiment: what is compared, on what, judged how, and how the answer is reached."""
+
+    schema_ref: str | None = Field(default=None, alias="$schema", exclude=True)
+    name: str = Field(pattern=_NAME)
+    description: str = ""
+    dataset: DatasetSpec
+    prompts: dict[str, PromptSpec] = Field(default_factory=dict)
+    models: dict[str, ModelSpec] = Field(default_factory=dict)
+    targets: dict[str, TargetSpec] = Field(default_factory=dict)
+    factors: dict[str, list[_Level]] = Field(default_factory=dict)
+    """What is varied: `prompt`, `model`, `target`, a model parameter, or a parameter of a target."""
+    variants: dict[str, dict[str, _Level]] = Field(default_factory=dict)
+    """Explicit variants by name, instead of the full cross of the factors."""
+    exclude: list[dict[str, _Level]] = Field(default_factory=list)
+    """Combinations to leave out of the cross."""
+    repeats: Annotated[int, Field(ge=1, le=1000)] = 1
+    evaluators: list[str | dict[str, Any]] = Field(min_length=1)
+    analysis: AnalysisSpec = Field(default_factory=AnalysisSpec)
+    allocation: AllocationSpec = Field(default_factory=AllocationSpec)
+    limits: LimitsSpec = Field(default_factory=LimitsSpec)
+    budget: BudgetSpec = Field(default_factory=BudgetSpec)
+    gateway: GatewaySpec = Field(default_factory=GatewaySpec)
+    journal: JournalSpec = Field(default_factory=JournalSpec)
+    mlflow: MlflowSpec = Field(default_factory=MlflowSpec)
+    seed: int = 0
+    tags: dict[str, str | int | float | bool] = Field(default_factory=dict)
+
+    @field_validator("mlflow", mode="before")
+    @classmethod
+    def _switch(cls, value: Any) -> Any:
+        return {"enabled": value} if isinstance(value, bool) else value
+
+    @field_validator("allocation", mode="before")
+    @classmethod
+    def _method(cls, value: Any) -> Any:
+        return {"method": value} if isinstance(value, str) else value
+
+    @field_validator("variants", mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        if not isinstance(value, list):
+            return value
+        named: dict[str, Any] = {}
+        for index, entry in enumerate(value):
+            if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+                raise ValueError(f"entry {index + 1} of the list needs a `name`")
+            if entry["name"] in named:
+                raise ValueError(f"the name {entry['name']!r} stands twice")
+            named[entry["name"]] = {key: level for key, level in entry.items() if key != "name"}
+        return named
+
+    @model_validator(mode="after")
+    def _one_way_to_vary(self) -> ExperimentSpec:
+        if self.factors and self.variants:
+            raise ValueError("has both `factors` and `variants`; keep one of them")
+        return self

@@ -1,0 +1,226 @@
+"""Journal events as Arrow tables: the shape that is sealed to Parquet and that every reader gets."""
+
+from __future__ import annotations
+
+import mmap
+from typing import TYPE_CHECKING, Any
+
+from bakeoff.experiments._json import dumps, loads
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    import pyarrow as pa
+
+__all__ = ["SCORE_COLUMNS", "TRIAL_COLUMNS", "JournalIndex", "empty_tables", "tables_of_journal"]
+
+TRIAL_COLUMNS: dict[str, str] = {
+    "variant": "string",
+    "item_id": "string",
+    "item": "int64",
+    "repeat": "int32",
+    "ok": "bool",
+    "error_kind": "string",
+    "error": "string",
+    "output": "string",
+    "output_type": "string",
+    "input_tokens": "int64",
+    "output_tokens": "int64",
+    "cached_tokens": "int64",
+    "reasoning_tokens": "int64",
+    "tokens_estimated": "bool",
+    "cost_usd": "float64",
+    "latency_ms": "float64",
+    "ttft_ms": "float64",
+    "attempts": "int32",
+    "route": "string",
+    "cached": "bool",
+    "model": "string",
+    "finish_reason": "string",
+    "fingerprint": "string",
+    "fallback_from": "string",
+    "tool_calls": "string",
+    "trace": "string",
+    "answered_at": "float64",
+}
+"""Columns of `trials`, in order. `output` is text, or JSON where `output_type` is `json`; times are UNIX seconds."""
+
+SCORE_COLUMNS: dict[str, str] = {
+    "variant": "string",
+    "item_id": "string",
+    "item": "int64",
+    "repeat": "int32",
+    "metric": "string",
+    "value": "float64",
+    "label": "string",
+    "type": "string",
+    "reason": "string",
+    "error": "string",
+    "evaluator": "string",
+    "version": "string",
+    "cost_usd": "float64",
+}
+"""Columns of `scores`. A missing score has neither `value` nor `label`, and says why in `error`."""
+
+_CHUNK = 4096
+
+
+def _schema(columns: dict[str, str]) -> pa.Schema:
+    import pyarrow as pa
+
+    kinds = {
+        "string": pa.string(), "int64": pa.int64(), "int32": pa.int32(), "float64": pa.float64(), "bool": pa.bool_()
+    }  # fmt: skip
+    return pa.schema([(name, kinds[kind]) for name, kind in columns.items()])
+
+
+def empty_tables() -> tuple[pa.Table, pa.Table]:
+    """Return `trials` and `scores` without rows."""
+    return _schema(TRIAL_COLUMNS).empty_table(), _schema(SCORE_COLUMNS).empty_table()
+
+
+class JournalIndex:
+    """Where the event that counts for each trial stands in a journal.
+
+    A later event of the same trial (a retry) replaces the earlier one together with its scores; scores that came
+    after their trial are found beside it. Holds offsets only, so a long run costs memory by trial, not by output.
+    """
+
+    def __init__(self, variants: Sequence[str]) -> None:
+        self._variant = {name: index for index, name in enumerate(variants)}
+        self._entries: dict[tuple[int, int, int], tuple[int, int]] = {}
+        self.offset = 0
+        self.others: list[dict[str, Any]] = []
+        """Events that are no trials: sessions, stops, decisions."""
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def scan(self, path: Path) -> None:
+        """Take in what was appended since the last scan."""
+        if not path.exists():
+            return
+        with path.open("rb") as file:
+            file.seek(self.offset)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                at = self.offset
+                self.offset += len(line)
+                try:
+                    event = loads(line)
+                except ValueError:
+                    continue
+                self._note(event, at)
+
+    def _note(self, event: dict[str, Any], at: int) -> None:
+        kind = event.get("e")
+        if kind not in ("trial", "score"):
+            self.others.append(event)
+            return
+        variant = self._variant.setdefault(event["v"], len(self._variant))
+        key = (event["k"], variant, event["r"])
+        if kind == "trial":
+            self._entries[key] = (at, -1)
+        elif key in self._entries:
+            self._entries[key] = (self._entries[key][0], at)
+
+    def events(self, path: Path) -> Iterator[tuple[dict[str, Any], list[list[Any]]]]:
+        """Yield each trial's event with its scores, ordered by item, variant, repeat."""
+        if not self._entries:
+            return
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            for key in sorted(self._entries):
+                trial_at, score_at = self._entries[key]
+                trial = loads(_line(data, trial_at))
+                scores = loads(_line(data, score_at))["s"] if score_at >= 0 else trial.get("s", [])
+                yield trial, scores
+
+    def tables(self, path: Path) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+        """Yield record batches of trials and of their scores."""
+        trials: list[tuple[Any, ...]] = []
+        scores: list[tuple[Any, ...]] = []
+        for trial, rows in self.events(path):
+            trials.append(_trial_row(trial))
+            scores.extend(_score_row(trial, row) for row in rows)
+            if len(trials) >= _CHUNK:
+                yield _batch(trials, TRIAL_COLUMNS), _batch(scores, SCORE_COLUMNS)
+                trials, scores = [], []
+        if trials:
+            yield _batch(trials, TRIAL_COLUMNS), _batch(scores, SCORE_COLUMNS)
+
+
+def tables_of_journal(path: Path, variants: Sequence[str]) -> tuple[pa.Table, pa.Table]:
+    """Return the trials and scores of a run in progress."""
+    import pyarrow as pa
+
+    index = JournalIndex(variants)
+    index.scan(path)
+    batches = list(index.tables(path))
+    if not batches:
+        return empty_tables()
+    return pa.Table.from_batches([t for t, _ in batches]), pa.Table.from_batches([s for _, s in batches])
+
+
+def _line(data: mmap.mmap, at: int) -> bytes:
+    end = data.find(b"\n", at)
+    return data[at:end]
+
+
+def _batch(rows: list[tuple[Any, ...]], columns: dict[str, str]) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    schema = _schema(columns)
+    if not rows:
+        return pa.RecordBatch.from_pylist([], schema=schema)
+    values = zip(*rows, strict=True)
+    arrays = [pa.array(column, type=field.type) for column, field in zip(values, schema, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _trial_row(event: dict[str, Any]) -> tuple[Any, ...]:
+    ok = "err" not in event
+    kind, message = event.get("err", (None, None))
+    output = event.get("out")
+    is_text = isinstance(output, str)
+    used = event.get("u", (None, None, None, None, 0))
+    return (
+        event["v"],
+        event["i"],
+        event["k"],
+        event["r"],
+        ok,
+        kind,
+        message,
+        (output if is_text else dumps(output).decode()) if ok else None,
+        ("text" if is_text else "json") if ok else None,
+        *used[:4],
+        bool(used[4]),
+        event.get("cost"),
+        event.get("ms"),
+        event.get("ttft"),
+        event.get("n"),
+        event.get("route"),
+        bool(event.get("hit", 0)),
+        event.get("model"),
+        event.get("fin"),
+        event.get("fp"),
+        event.get("fallback"),
+        dumps(event["tools"]).decode() if "tools" in event else None,
+        dumps(event["trace"]).decode() if "trace" in event else None,
+        event["t"],
+    )
+
+
+def _score_row(event: dict[str, Any], row: list[Any]) -> tuple[Any, ...]:
+    metric, value, reason, error, evaluator, version, cost = row
+    number = label = kind = None
+    if isinstance(value, bool):
+        number, kind = float(value), "bool"
+    elif isinstance(value, int | float):
+        number, kind = float(value), "number"
+    elif isinstance(value, str):
+        label, kind = value, "label"
+    place = (event["v"], event["i"], event["k"], event["r"])
+    return (*place, metric, number, label, kind, reason, error, evaluator, version, cost)

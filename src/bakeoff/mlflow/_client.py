@@ -1,0 +1,60 @@
+"""The only importer of MLflow: one accessor that switches its telemetry off first."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+from bakeoff.errors import MissingExtraError, StoreError
+from bakeoff.experiments import RunLock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mlflow.tracking import MlflowClient
+
+__all__ = ["open_client", "tracking_uri"]
+
+
+def tracking_uri(named: str | None, database: Path) -> str:
+    """Return where to log: what the spec names, `MLFLOW_TRACKING_URI`, or a SQLite file in the store."""
+    return named or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{database.resolve()}"
+
+
+def open_client(uri: str, database: Path) -> MlflowClient:
+    """Connect to MLflow.
+
+    Two processes that create the same SQLite database at once would collide, so the first use of the store's own
+    database happens under a lock.
+
+    Raises:
+        MissingExtraError: MLflow is not installed.
+        StoreError: The tracking server or database cannot be used.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        from mlflow.tracking import MlflowClient
+    except ImportError as error:
+        raise MissingExtraError("logging to MLflow", "mlflow") from error
+    lock = RunLock(database.with_suffix(".lock"))
+    if uri.startswith("sqlite:") and not database.exists():
+        lock.wait()
+    try:
+        client = MlflowClient(tracking_uri=uri)
+        client.search_experiments(max_results=1)
+    except Exception as error:
+        raise StoreError(f"MLflow at {_public(uri)!r} cannot be used: {type(error).__name__}: {error}"[:600]) from error
+    finally:
+        lock.release()
+    return client
+
+
+def _public(uri: str) -> str:
+    """Leave out a password in a URI."""
+    scheme, separator, rest = uri.partition("://")
+    user, at, host = rest.rpartition("@")
+    return f"{scheme}{separator}***@{host}" if at and user else uri

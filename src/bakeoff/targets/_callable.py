@@ -1,0 +1,176 @@
+"""A Python callable as a target."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import importlib
+import importlib.util
+import inspect
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from bakeoff.errors import SpecError, TargetError
+from bakeoff.targets._types import TargetResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from concurrent.futures import ThreadPoolExecutor
+    from pathlib import Path
+
+    from bakeoff.datasets import Item
+
+__all__ = ["CallableTarget", "import_callable"]
+
+_SPECIAL = frozenset({"item", "inputs", "repeat"})
+
+
+def import_callable(reference: str, *, base_dir: Path, what: str = "callable") -> Callable[..., Any]:
+    """Import `module:function` or `path/to/file.py:function`.
+
+    Args:
+        reference: Where the callable is; a file is relative to `base_dir`.
+        base_dir: Folder of the experiment file; modules in it can be imported too.
+        what: Word for error messages.
+
+    Raises:
+        SpecError: There is no such file, module or name, or importing it failed.
+    """
+    place, separator, name = reference.rpartition(":")
+    if not separator or not place or not name:
+        raise SpecError(f"{what} {reference!r} must be 'module:function' or 'file.py:function'")
+    module = _module_from_file(base_dir / place, reference) if place.endswith(".py") else _module(place, base_dir)
+    found: Any = module
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if not callable(found):
+        known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        raise SpecError(
+            f"{what} {reference!r}: {place} has no callable {name!r}; it has {', '.join(known[:8]) or 'none'}"
+        )
+    return found
+
+
+def _module_from_file(path: Path, reference: str) -> object:
+    if not path.is_file():
+        raise SpecError(f"callable {reference!r}: there is no file {str(path)!r}")
+    unique = f"bakeoff_user_{abs(hash(str(path.resolve()))):x}"
+    if unique in sys.modules:
+        return sys.modules[unique]
+    spec = importlib.util.spec_from_file_location(unique, path)
+    if spec is None or spec.loader is None:
+        raise SpecError(f"callable {reference!r}: {str(path)!r} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[unique] = module
+    try:
+        with _on_path(path.parent):
+            spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[unique]
+        raise SpecError(f"callable {reference!r}: importing {str(path)!r} failed: {_said(error)}") from error
+    return module
+
+
+def _module(name: str, base_dir: Path) -> object:
+    try:
+        with _on_path(base_dir):
+            return importlib.import_module(name)
+    except ImportError as error:
+        raise SpecError(f"callable module {name!r} cannot be imported: {error}") from error
+    except Exception as error:
+        raise SpecError(f"callable module {name!r}: importing it failed: {_said(error)}") from error
+
+
+class _on_path:  # noqa: N801 - reads as a phrase
+    def __init__(self, folder: Path) -> None:
+        self.folder = str(folder.resolve())
+
+    def __enter__(self) -> None:
+        sys.path.insert(0, self.folder)
+
+    def __exit__(self, *_: object) -> None:
+        if self.folder in sys.path:
+            sys.path.remove(self.folder)
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"[:2000]
+
+
+class CallableTarget:
+    """Calls a function with the inputs of an item.
+
+    A function whose only required parameter is not the name of an input (or is `inputs` or `item`) gets all inputs
+    as one mapping; any other gets each input, each factor and `repeat` by name where it has such a parameter.
+    A sync function runs in a thread, so it may block.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], *, params: Mapping[str, Any], timeout_s: float, threads: ThreadPoolExecutor
+    ) -> None:
+        self._function = function
+        self._params = dict(params)
+        self._timeout_s = timeout_s
+        self._threads = threads
+        self._is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+            getattr(function, "__call__", None)  # noqa: B004 - an object with an async __call__
+        )
+        try:
+            self._signature: inspect.Signature | None = inspect.signature(function)
+        except (TypeError, ValueError):
+            self._signature = None
+
+    async def run(self, item: Item, *, repeat: int) -> TargetResult:
+        """Call the function once."""
+        call = self._bind(item, repeat)
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                if self._is_async:
+                    value = await call()
+                else:
+                    context = contextvars.copy_context()
+                    value = await asyncio.get_running_loop().run_in_executor(self._threads, context.run, call)
+                    if inspect.isawaitable(value):
+                        value = await value
+        except TimeoutError as error:
+            message = f"took longer than {self._timeout_s:g} s" if not str(error) else _said(error)
+            raise TargetError(message, kind="timeout", retryable=True) from error
+        except TargetError:
+            raise
+        except Exception as error:
+            raise TargetError(_said(error)) from error
+        elapsed_ms = (time.perf_counter() - started) * 1000
+        if isinstance(value, TargetResult):
+            return value
+        return TargetResult(output=value, latency_ms=elapsed_ms, route="python")
+
+    def _bind(self, item: Item, repeat: int) -> Callable[[], Any]:
+        given: dict[str, Any] = {**item.inputs, **self._params}
+        special = {"item": item, "inputs": dict(item.inputs), "repeat": repeat}
+        if self._signature is None:
+            return functools.partial(self._function, dict(item.inputs))
+        parameters = self._signature.parameters.values()
+        named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY, p.POSITIONAL_ONLY)]
+        required = [p for p in named if p.default is p.empty]
+        whole = [p for p in required if p.name not in given and p.name not in _SPECIAL]
+        kwargs = {p.name: special[p.name] for p in named if p.name in _SPECIAL and p.name not in given}
+        if len(whole) == 1 and whole[0].kind is not whole[0].KEYWORD_ONLY:
+            kwargs |= {p.name: self._params[p.name] for p in named if p.name in self._params}
+            only = (
+                next(iter(item.inputs.values()))
+                if len(item.inputs) == 1 and whole[0].annotation in (str, "str")
+                else None
+            )
+            return functools.partial(self._function, dict(item.inputs) if only is None else only, **kwargs)
+        takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
+        kwargs |= given if takes_any else {p.name: given[p.name] for p in named if p.name in given}
+        missing = [p.name for p in required if p.name not in kwargs]
+        if missing:
+            raise TargetError(
+                f"the function needs {', '.join(missing)}, which is not among the inputs {sorted(item.inputs)}",
+                kind="bad_request",
+            )
+        return functools.partial(self._function, **kwargs)

@@ -1,0 +1,92 @@
+"""A command as a target: inputs on stdin, output on stdout."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from bakeoff.errors import TargetError
+from bakeoff.targets._text import compile_text
+from bakeoff.targets._types import TargetResult
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from bakeoff.datasets import Item
+    from bakeoff.targets._spec import TargetSpec
+
+__all__ = ["CommandTarget"]
+
+_MAX_BYTES = 32 * 1024 * 1024
+
+
+class CommandTarget:
+    """Runs a program once for each trial, without a shell, in the folder of the experiment file."""
+
+    def __init__(self, spec: TargetSpec, *, name: str, params: Mapping[str, Any], base_dir: Path) -> None:
+        self._spec = spec
+        self._params = dict(params)
+        self._base_dir = base_dir
+        self._arguments = [compile_text(part, name=f"{name}.command") for part in spec.command or ()]
+
+    async def run(self, item: Item, *, repeat: int) -> TargetResult:
+        """Run the program once."""
+        values = {**item.inputs, **self._params}
+        arguments = [render(values) for render in self._arguments]
+        started = time.perf_counter()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *arguments,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                cwd=self._base_dir,
+                env={**os.environ, "BAKEOFF_REPEAT": str(repeat), "BAKEOFF_ITEM": item.id},
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            raise TargetError(f"cannot start {arguments[0]!r}: {error}") from error
+        try:
+            async with asyncio.timeout(self._spec.timeout_s):
+                out, err = await process.communicate(self._stdin(values))
+        except TimeoutError as error:
+            message = f"{arguments[0]!r} took longer than {self._spec.timeout_s:g} s"
+            raise TargetError(message, kind="timeout", retryable=True) from error
+        finally:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                await process.wait()
+        latency_ms = (time.perf_counter() - started) * 1000
+        if process.returncode != 0:
+            tail = err[-500:].decode(errors="replace").strip()
+            raise TargetError(f"{arguments[0]!r} exited with {process.returncode}: {tail}")
+        return TargetResult(output=self._read(out), latency_ms=latency_ms, route="command")
+
+    def _stdin(self, values: Mapping[str, Any]) -> bytes:
+        if self._spec.input == "none":
+            return b""
+        if self._spec.input == "text":
+            if len(values) != 1:
+                raise TargetError(f"`input: text` needs exactly one input, got {sorted(values)}", kind="bad_request")
+            return str(next(iter(values.values()))).encode(errors="surrogatepass")
+        return orjson.dumps(values, default=str) + b"\n"
+
+    def _read(self, out: bytes) -> Any:
+        if len(out) > _MAX_BYTES:
+            raise TargetError(f"printed more than {_MAX_BYTES} bytes", kind="bad_response")
+        if self._spec.output == "text":
+            text = out.decode(errors="replace")
+            return text.removesuffix("\n")
+        try:
+            return orjson.loads(out)
+        except orjson.JSONDecodeError as error:
+            start = out[:120].decode(errors="replace")
+            raise TargetError(f"printed no JSON ({error}): {start!r}", kind="bad_response") from None
