@@ -17,6 +17,7 @@ import contextlib
 import logging
 import math
 import os
+import socket
 import sqlite3
 import sys
 import time
@@ -56,7 +57,7 @@ CREATE TABLE IF NOT EXISTS used (
     PRIMARY KEY (scope, kind, expires_s)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS held (
-    id INTEGER PRIMARY KEY, scope TEXT NOT NULL, tokens REAL NOT NULL, lease_s REAL NOT NULL, pid INTEGER NOT NULL
+    id INTEGER PRIMARY KEY, scope TEXT NOT NULL, tokens REAL NOT NULL, lease_s REAL NOT NULL, owner TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS held_scope ON held (scope);
 """
@@ -112,6 +113,7 @@ class SqliteWindows:
         self._slack_s = min(SLACK_S, window_s)
         self._step_s = window_s / _STEPS
         self._local = LocalWindows()
+        self._owner = f"{socket.gethostname()}:{os.getpid()}"
         self._late: list[tuple[_SharedTicket, float, float, bool]] = []
         self._connection: sqlite3.Connection | None = None
         try:
@@ -239,8 +241,8 @@ class SqliteWindows:
         if scope.requests_per_minute is not None:
             connection.execute(_ADD_USED, (name, _REQUESTS, arrives_s, 1.0))
         row = connection.execute(
-            "INSERT INTO held (scope, tokens, lease_s, pid) VALUES (?, ?, ?, ?)",
-            (name, tokens, now + self._lease_s, os.getpid()),
+            "INSERT INTO held (scope, tokens, lease_s, owner) VALUES (?, ?, ?, ?)",
+            (name, tokens, now + self._lease_s, self._owner),
         ).lastrowid
         return _Hold(scope, row or 0, arrives_s, tokens)
 
@@ -296,9 +298,12 @@ class SqliteWindows:
         return (math.ceil((arrived_s + window_s) / self._step_s) + 1) * self._step_s
 
     def _forget_dead(self, connection: sqlite3.Connection, name: str) -> None:
-        for (pid,) in connection.execute("SELECT DISTINCT pid FROM held WHERE scope = ?", (name,)).fetchall():
-            if not _is_alive(pid):
-                connection.execute("DELETE FROM held WHERE scope = ? AND pid = ?", (name, pid))
+        """Drop the calls of processes of this host that have ended (another container is another host)."""
+        owners = connection.execute("SELECT DISTINCT owner FROM held WHERE scope = ?", (name,)).fetchall()
+        for (owner,) in owners:
+            host, _, pid = owner.rpartition(":")
+            if host == self._owner.rpartition(":")[0] and not _is_alive(int(pid)):
+                connection.execute("DELETE FROM held WHERE scope = ? AND owner = ?", (name, owner))
 
     # The file
 
@@ -327,11 +332,11 @@ class SqliteWindows:
                 for table in ("boot", "pace", "used", "held"):
                     connection.execute(f"DELETE FROM {table}")  # noqa: S608 - names from the line above
                 connection.execute("INSERT INTO boot VALUES (?)", (boot,))
-            # Without a boot id, what lies too far ahead comes from before the machine was started again.
-            ahead_s = time.monotonic() + max(self._lease_s, 2 * self._window_s) + 2 * self._slack_s
-            connection.execute("DELETE FROM used WHERE expires_s > ?", (ahead_s,))
-            connection.execute("DELETE FROM held WHERE lease_s > ?", (ahead_s,))
-            connection.execute("DELETE FROM pace WHERE next_s > ?", (ahead_s,))
+            if not boot:  # then what lies too far ahead comes from before the machine was started again
+                ahead_s = time.monotonic() + max(self._lease_s, 2 * self._window_s) + 2 * self._slack_s
+                connection.execute("DELETE FROM used WHERE expires_s > ?", (ahead_s,))
+                connection.execute("DELETE FROM held WHERE lease_s > ?", (ahead_s,))
+                connection.execute("DELETE FROM pace WHERE next_s > ?", (ahead_s,))
             connection.execute("COMMIT")
         except BaseException:
             connection.close()
@@ -363,7 +368,7 @@ def _is_busy(error: sqlite3.Error) -> bool:
 def _boot_id() -> str:
     with contextlib.suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return "unknown"
+    return ""
 
 
 def _is_alive(pid: int) -> bool:
