@@ -228,13 +228,18 @@ class PythonEvaluator(Evaluator):
     @override
     def evaluate(self, context: EvaluatorContext) -> EvaluateResult | Awaitable[EvaluateResult]:
         """Call the function."""
+        if inspect.iscoroutinefunction(self._call):
+            return self._called(context)
         args, kwargs = self._plan(context)
         result = self._call(*args, **kwargs)
-        if inspect.isawaitable(result):
-            return self._later(result)
-        return self._as_result(result)
+        return self._awaited(result) if inspect.isawaitable(result) else self._as_result(result)
 
-    async def _later(self, result: Awaitable[Any]) -> EvaluateResult:
+    async def _called(self, context: EvaluatorContext) -> EvaluateResult:
+        """Call inside the coroutine, so that one never awaited leaves nothing behind."""
+        args, kwargs = self._plan(context)
+        return self._as_result(await self._call(*args, **kwargs))
+
+    async def _awaited(self, result: Awaitable[Any]) -> EvaluateResult:
         return self._as_result(await result)
 
     def _as_result(self, result: Any) -> EvaluateResult:

@@ -310,10 +310,14 @@ def _options_schema(cls: type[Evaluator]) -> dict[str, Any]:
     schema = cls.model_json_schema(ref_template="#/$defs/{model}", mode="validation")
     schema.pop("description", None)
     schema["title"] = cls.kind
+    properties = schema.setdefault("properties", {})
     docs = _field_docs(cls)
-    for field, node in schema.get("properties", {}).items():
-        if field in docs and isinstance(node, dict):
+    for field, info in cls.model_fields.items():
+        node = properties.get(info.alias or field)
+        if isinstance(node, dict) and field in docs:
             node.setdefault("description", docs[field])
+    if "negate" in properties:
+        properties["not"] = {**properties["negate"], "description": "Another name for `negate`."}
     return schema
 
 
