@@ -117,7 +117,7 @@ class Breaker:
             return
         self.last_error = message
         self._failures += 1
-        if probe:
+        if probe and self._open:
             self._probing = False
             self._reset = min(self._reset * 2, _LONGEST_RESET_S)
             self._until = now + self._reset
