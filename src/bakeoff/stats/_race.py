@@ -43,6 +43,7 @@ class RaceConfig:
         margin: Variants provably within this distance of each other need not be told apart.
         score_range: Smallest and largest possible score of a bounded metric.
         repeats: Scores per item and variant; the item mean is the unit.
+        higher_is_better: False for costs, latencies and error counts: the lowest mean wins then.
         guarantee: `every_elimination`: with probability 1 - alpha nobody who is (tied for) best is dropped, so "the
             survivor is better than each dropped variant" may be reported. `best_kept`: only "the best one is still
             in the race" may; it drops sooner and leaves the claim to a confirm step.
@@ -59,6 +60,7 @@ class RaceConfig:
     margin: float | None = None
     score_range: tuple[float, float] = (0.0, 1.0)
     repeats: int = 1
+    higher_is_better: bool = True
     guarantee: RaceGuarantee = "every_elimination"
 
     def __post_init__(self) -> None:
@@ -92,7 +94,7 @@ class Elimination:
     """Common items of the two variants."""
     look: int
     difference: float
-    """Winner minus dropped variant."""
+    """How much better the winner is, on the scale of the score; positive."""
     low: float
     """Lower bound of the difference over all pairs and looks (Bonferroni over pairs, so it may be cruder than
     the closed test that dropped the variant; never below 0, which that test excluded)."""
@@ -125,7 +127,7 @@ class RaceResult:
     full_trials: int
     """Variant-items of a fixed design with `planned_n` items."""
     margins: dict[str, tuple[float, float, float]] = field(default_factory=dict)
-    """Leader minus each other survivor: estimate, low, high, simultaneous over all pairs and looks."""
+    """How much better the leader is than each other survivor: estimate, low, high, over all pairs and looks."""
     alpha: float = 0.05
     guarantee: RaceGuarantee = "every_elimination"
     warnings: tuple[str, ...] = ()
@@ -255,10 +257,11 @@ class PairedRace:
     # ------------------------------------------------------------ evidence
 
     def _matrix(self) -> Float:
+        """Scores (items, variants), nan where missing or not run; signed so that higher is better."""
         matrix = np.full((self.n, len(self._scores)), nan)
         for index, column in enumerate(self._scores):
             matrix[: len(column), index] = np.asarray(column, dtype=np.float64)
-        return matrix
+        return matrix if self._config.higher_is_better else -matrix
 
     def _log_wins(self, matrix: Float) -> Float:
         """Log e-values (k, k): entry (i, j) is the evidence that i beats j."""
@@ -353,7 +356,7 @@ class PairedRace:
             reason=reason,
             n=self.n,
             look=self._look,
-            means={name: float(means[j]) for j, name in enumerate(names)},
+            means={name: float(means[j] if config.higher_is_better else -means[j]) for j, name in enumerate(names)},
             n_scored={name: int(counts[j]) for j, name in enumerate(names)},
             spent_trials=self._spent,
             full_trials=config.planned_n * len(names),

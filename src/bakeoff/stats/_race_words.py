@@ -7,14 +7,21 @@ from typing import TYPE_CHECKING
 from bakeoff.stats._sequential_words import amount
 
 if TYPE_CHECKING:
-    from bakeoff.stats._race import RaceConfig, RaceResult
+    from bakeoff.stats._race import Elimination, RaceConfig, RaceResult
 
 __all__ = ["race_words"]
 
 
+def _dropped(out: Elimination, config: RaceConfig) -> str:
+    pair = config.pair_config()
+    by = amount(out.difference, pair, low=out.low, high=2 * out.difference - out.low, signed=False)
+    least = amount(out.low, pair, low=out.low, high=2 * out.difference - out.low, signed=False)
+    floor = f" (by at least {least})" if out.low > 0 else ""
+    return f"{out.variant} was dropped after {out.n} items: {out.beaten_by} was better by {by}{floor}."
+
+
 def race_words(result: RaceResult, config: RaceConfig) -> str:
     """Return the paragraph for people: who leads or won, who was dropped and why, what was saved."""
-    pair = config.pair_config()
     sure = f"{100 * (1 - config.alpha):g}%"
     parts: list[str] = []
     if result.best is not None:
@@ -29,12 +36,7 @@ def race_words(result: RaceResult, config: RaceConfig) -> str:
     else:
         others = ", ".join(result.survivors[1:])
         parts.append(f"After {result.n} items {result.leader} leads; not told apart from it: {others}.")
-    parts.extend(
-        f"{out.variant} was dropped after {out.n} items: {out.beaten_by} scores "
-        f"{amount(out.difference, pair, signed=True)} against it"
-        + (f" (at least {amount(out.low, pair, signed=True)})." if out.low > 0 else ".")
-        for out in result.eliminated
-    )
+    parts.extend(_dropped(out, config) for out in result.eliminated)
     if result.stop:
         parts.append(
             f"The race stopped because {result.reason}; it ran {result.spent_trials} of {result.full_trials} trials "

@@ -52,6 +52,7 @@ class SequentialConfig:
         score_range: Smallest and largest possible score of a bounded metric.
         repeats: Scores per item and variant; more than one makes the item mean the unit.
         clustered: Items come in clusters, and the cluster mean is the unit.
+        higher_is_better: False for costs, latencies and error counts: "better" then means lower.
         stop_when_not_worse: Stop as soon as "not worse than the baseline by more than the margin" is shown.
         method: Overrides the choice of method.
 
@@ -72,6 +73,7 @@ class SequentialConfig:
     score_range: tuple[float, float] = (0.0, 1.0)
     repeats: int = 1
     clustered: bool = False
+    higher_is_better: bool = True
     stop_when_not_worse: bool = False
     method: SequentialMethod = "auto"
 
@@ -357,11 +359,10 @@ class SequentialComparison:
         low, high = (self._low, self._high) if known else (nan, nan)
         if known and not (isfinite(low) or isfinite(high)):
             low, high, known = nan, nan, False
-        verdict = verdict_of(
-            low=low, high=high, rejected=self._log_e >= -log(config.alpha), estimate=estimate, n=n, config=config
-        )
+        verdict = verdict_of(low=low, high=high, rejected=self._log_e >= -log(config.alpha), n=n, config=config)
         exhausted = config.planned_n is not None and n + self._n_missing >= config.planned_n
-        not_worse = None if config.margin is None else bool(low > -config.margin)
+        safe_side = low if config.higher_is_better else -high
+        not_worse = None if config.margin is None else bool(safe_side > -config.margin)
         stop = verdict.word != "inconclusive" or exhausted or (config.stop_when_not_worse and bool(not_worse))
         warnings = self._warnings()
         words = sequential_words(
