@@ -1,0 +1,420 @@
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
+
+from bakeoff.errors import StatsError
+from bakeoff.stats import adjust, clustered_mean, compare, decide, infer_kind, smallest_detectable, summarize, wilson
+
+rng0 = np.random.default_rng(0)
+BINARY_A, BINARY_B = (rng0.random(120) < 0.7) * 1.0, (rng0.random(120) < 0.45) * 1.0
+NUMBERS_A, NUMBERS_B = rng0.normal(1, 2, 80), rng0.normal(0.5, 2, 80)
+DOCS = np.repeat(np.arange(24), 5)
+
+
+class TestSummarize:
+    def test_binary_is_wilson(self):
+        e = summarize(BINARY_A)
+        w = wilson(int(BINARY_A.sum()), 120)
+        assert (e.low, e.high, e.method, e.n) == (w.low, w.high, "wilson", 120)
+
+    def test_repeats_use_an_effective_number_of_trials(self):
+        p = np.random.default_rng(1).beta(1, 1, 60)
+        x = (np.random.default_rng(2).random((60, 10)) < p[:, None]) * 1.0
+        e = summarize(x)
+        means = x.mean(axis=1)
+        se2 = means.var(ddof=1) / 60
+        n_eff = means.mean() * (1 - means.mean()) / se2
+        q = stats.t.ppf(0.975, 59)
+        # Wilson's quadratic |p - pi| <= q sqrt(pi (1 - pi) / n_eff) holds with equality at both ends.
+        for end in (e.low, e.high):
+            assert abs(means.mean() - end) == pytest.approx(q * math.sqrt(end * (1 - end) / n_eff))
+        pooled = wilson(int(x.sum()), 600)
+        assert e.high - e.low > 1.5 * (pooled.high - pooled.low)
+
+    def test_clusters_widen(self):
+        x = np.repeat((np.random.default_rng(3).random(24) < 0.6) * 1.0, 5)
+        e, plain = summarize(x, clusters=DOCS), summarize(x)
+        assert e.n == 24
+        assert e.high - e.low > 1.8 * (plain.high - plain.low)
+
+    def test_bounded_near_an_end_uses_logit(self):
+        x = np.random.default_rng(4).beta(30, 1, 25)
+        assert summarize(x).method == "logit_t"
+        assert summarize(x).high < 1
+        assert summarize(np.random.default_rng(4).beta(5, 5, 25)).method == "t"
+        assert summarize(x, clusters=np.arange(25) // 2).method == "logit_t_cr2"
+
+    def test_cluster_standard_error_is_cr2(self):
+        g = DOCS[:80]
+        e, c = summarize(NUMBERS_A, clusters=g), clustered_mean(NUMBERS_A, g)
+        assert (e.low, e.high, e.df) == (c.low, c.high, c.df)
+
+    def test_equal_weights_change_nothing(self):
+        e, w = summarize(NUMBERS_A), summarize(NUMBERS_A, weights=np.full(80, 3.0))
+        assert (e.low, e.high) == pytest.approx((w.low, w.high))
+
+    @pytest.mark.parametrize("scores", [[1.0] * 9, [[1.0, 1.0]] * 9, [0.0] * 9])
+    @pytest.mark.parametrize("kind", ["binary", "bounded"])
+    def test_all_pass_is_no_certainty(self, scores, kind):
+        e = summarize(scores, kind=kind)
+        assert e.high - e.low > 0.2
+        assert 0 <= e.low < e.high <= 1
+
+    def test_missing_is_left_out_and_counted(self):
+        e = summarize([1, 0, math.nan, 1])
+        assert e.n == 3
+        assert any("1 of 4" in note for note in e.warnings)
+
+    @pytest.mark.parametrize(
+        "method",
+        [
+            "wilson",
+            "clopper_pearson",
+            "agresti_coull",
+            "jeffreys",
+            "t",
+            "bootstrap_percentile",
+            "bootstrap_bca",
+            "bootstrap_t",
+        ],
+    )
+    def test_override(self, method):
+        e = summarize(BINARY_A, method=method)
+        assert e.method == method
+        assert e.low < e.estimate < e.high
+
+    @pytest.mark.parametrize("method", ["cr0", "cr1", "cr2", "cluster_means", "bootstrap_t"])
+    def test_cluster_override(self, method):
+        e = summarize(BINARY_A, clusters=DOCS, method=method)
+        assert e.n == 24
+        assert e.low < e.high
+
+    @pytest.mark.parametrize(
+        "call",
+        [
+            lambda: summarize([0.5, 2.0], kind="bounded"),
+            lambda: summarize([0.5, 1.0], kind="binary"),
+            lambda: summarize([0.5, 1.0], kind="ordinal"),
+            lambda: summarize([1, 0], method="wald"),
+            lambda: summarize([[1, 0], [1, 1]], method="wilson"),
+            lambda: summarize([1, 0], method="cr2"),
+            lambda: summarize([1.0, 5.0], method="logit_t"),
+            lambda: summarize([1.0, 5.0], weights=[1, 2], method="bootstrap_t"),
+            lambda: summarize([1.0, math.inf]),
+            lambda: summarize("abc"),
+            lambda: summarize([[[1.0]]]),
+            lambda: summarize([1.0, 2.0], confidence=95),
+        ],
+    )
+    def test_bad_input_is_explained(self, call):
+        with pytest.raises(StatsError):
+            call()
+
+
+class TestCompareChoice:
+    @pytest.mark.parametrize(
+        ("arguments", "interval", "test"),
+        [
+            ((BINARY_A, BINARY_B, {}), "bonett_price", "mcnemar_midp"),
+            ((BINARY_A, BINARY_B, {"clusters": DOCS}), "cr2", "cr2_t"),
+            ((BINARY_A, BINARY_B, {"weights": np.arange(1.0, 121)}), "hc2", "hc2_t"),
+            ((BINARY_A.reshape(60, 2), BINARY_B.reshape(60, 2), {}), "t", "paired_t"),
+            ((BINARY_A.reshape(24, 5), BINARY_B.reshape(24, 5), {}), "t", "sign_flip"),
+            ((NUMBERS_A, NUMBERS_B, {}), "t", "paired_t"),
+            ((NUMBERS_A[:40], NUMBERS_B[:40], {}), "t", "sign_flip"),
+            ((NUMBERS_A[:12], NUMBERS_B[:12], {}), "t", "sign_flip_exact"),
+            ((BINARY_A, BINARY_B[:70], {"paired": False}), "newcombe", "score"),
+            (([1] + [0] * 20, [0] * 20, {"paired": False}), "newcombe", "fisher"),
+            ((NUMBERS_A, NUMBERS_B[:30], {"paired": False}), "welch", "welch"),
+            ((BINARY_A, BINARY_B, {"paired": False, "clusters": (DOCS, DOCS + 100)}), "cr2", "cr2_t"),
+        ],
+    )
+    def test_documented_table(self, arguments, interval, test):
+        a, b, kw = arguments
+        d = compare(a, b, **kw)
+        assert (d.method, d.test) == (interval, test)
+        assert d.reason
+        assert d.low < d.estimate < d.high
+
+    @pytest.mark.parametrize(
+        "interval", ["tango", "newcombe", "t", "bootstrap_percentile", "bootstrap_bca", "bootstrap_t"]
+    )
+    def test_interval_override(self, interval):
+        d = compare(BINARY_A, BINARY_B, interval=interval)
+        assert d.method == interval
+        assert "asked for" in (d.reason or "")
+        assert d.low == pytest.approx(compare(BINARY_A, BINARY_B).low, abs=0.02)
+
+    @pytest.mark.parametrize("test", ["mcnemar_exact", "mcnemar_asymptotic", "paired_t", "sign_flip", "wilcoxon"])
+    def test_test_override(self, test):
+        d = compare(BINARY_A, BINARY_B, test=test)
+        assert d.test.startswith(test)
+        assert d.p_value == pytest.approx(compare(BINARY_A, BINARY_B).p_value, abs=0.02)
+
+    @pytest.mark.parametrize("test", ["fisher", "fisher_midp", "boschloo", "permutation", "welch"])
+    def test_unpaired_test_override(self, test):
+        d = compare(BINARY_A, BINARY_B, paired=False, test=test)
+        assert d.p_value == pytest.approx(compare(BINARY_A, BINARY_B, paired=False).p_value, abs=0.03)
+
+    def test_repeats_are_never_pooled(self):
+        rng = np.random.default_rng(5)
+        shift = rng.normal(size=(30, 1))
+        a, b = shift + 0.01 * rng.normal(size=(30, 20)), np.zeros((30, 20))
+        d, single = compare(a, b), compare(a.mean(axis=1), b.mean(axis=1))
+        assert (d.low, d.high, d.p_value) == pytest.approx((single.low, single.high, single.p_value))
+
+    def test_shared_clusters_of_unpaired_items_are_joint(self):
+        # Influence-function oracle: statsmodels OLS(y ~ variant) clustered on the shared label, G/(G-1) only.
+        import statsmodels.api as sm
+
+        y = np.concatenate([NUMBERS_A, NUMBERS_B])
+        g = np.concatenate([DOCS[:80], DOCS[:80]])
+        x = np.column_stack([np.ones(160), np.repeat([1.0, 0.0], 80)])
+        raw = sm.OLS(y, x).fit(cov_type="cluster", cov_kwds={"groups": g, "use_correction": False}).bse[1]
+        d = compare(NUMBERS_A, NUMBERS_B, paired=False, clusters=(DOCS[:80], DOCS[:80]))
+        assert d.se == pytest.approx(raw * math.sqrt(16 / 15))
+
+    @pytest.mark.parametrize(
+        "call",
+        [
+            lambda: compare([1, 0], [1]),
+            lambda: compare([1, 0], [1, 0], interval="wald"),
+            lambda: compare([1, 0], [1, 0], test="z"),
+            lambda: compare([1.0, 3.0], [2.0, 0.0], interval="tango"),
+            lambda: compare([1, 0], [1, 0], interval="cr2"),
+            lambda: compare([1, 0], [1, 0], clusters=([0, 1], [0, 1])),
+            lambda: compare([1, 0], [1, 0], paired=False, clusters=[0, 1]),
+            lambda: compare([1.0, 5.0], [2.0, 3.0], paired=False, test="fisher"),
+            lambda: compare([1, 0], [1, 0], paired=False, interval="tango"),
+            lambda: compare([1, 0], [1, 0], margin=-1),
+            lambda: compare([1, 0], [1, 0], confidence=0.4, alternative="greater"),
+            lambda: compare([1, 0], [1, 0], alternative="higher"),
+            lambda: compare([1, math.inf], [1, 0]),
+            lambda: compare([1, 2.0], [1, 0], weights=[1, 2], interval="bootstrap_t"),
+        ],
+    )
+    def test_bad_input_is_explained(self, call):
+        with pytest.raises(StatsError):
+            call()
+
+
+values = st.floats(-1e6, 1e6) | st.just(math.nan) | st.sampled_from([0.0, 1.0])
+binary = st.sampled_from([0.0, 1.0, math.nan])
+pairs_of_scores = st.integers(0, 14).flatmap(
+    lambda n: st.sampled_from([values, binary]).flatmap(
+        lambda elements: st.tuples(arrays(float, n, elements=elements), arrays(float, n, elements=elements))
+    )
+)
+
+
+def numbers(d):
+    return (d.estimate, d.low, d.high, d.p_value)
+
+
+class TestCompareProperties:
+    @settings(max_examples=150, deadline=None)
+    @given(scores=pairs_of_scores, paired=st.booleans(), clustered=st.booleans())
+    def test_any_input_gives_an_honest_result(self, scores, paired, clustered):
+        a, b = scores
+        g = np.arange(a.size) // 3
+        clusters = None if not clustered else g if paired else (g, g + 50)
+        d = compare(a, b, paired=paired, clusters=clusters)
+        assert math.isnan(d.p_value) or 0 <= d.p_value <= 1
+        assert d.low != d.high, "an interval of zero width claims certainty"
+        if math.isnan(d.low) or math.isnan(d.p_value):
+            assert d.reason
+        else:
+            assert d.low < d.high
+            assert d.low - 1e-9 * abs(d.low) <= d.estimate <= d.high + 1e-9 * abs(d.high) or d.method == "bonett_price"
+        if d.kind != "continuous" and d.method in ("bonett_price", "newcombe"):
+            assert math.isnan(d.low) or (d.low >= -1 and d.high <= 1)
+        assert d.verdict is not None
+
+    @settings(max_examples=80, deadline=None)
+    @given(scores=pairs_of_scores, paired=st.booleans(), clustered=st.booleans())
+    def test_swapping_the_sides_mirrors_everything(self, scores, paired, clustered):
+        a, b = scores
+        g = np.arange(a.size) // 3
+        clusters = None if not clustered else g if paired else (g, g)
+        one, other = (compare(x, y, paired=paired, clusters=clusters) for x, y in ((a, b), (b, a)))
+        assert numbers(other) == pytest.approx(
+            (-one.estimate, -one.high, -one.low, one.p_value), nan_ok=True, rel=1e-6, abs=1e-9
+        )
+        words = {"better": "worse", "worse": "better"}
+        assert other.verdict.word == words.get(one.verdict.word, one.verdict.word)
+
+    @settings(max_examples=60, deadline=None)
+    @given(scores=pairs_of_scores, seed=st.integers(0, 1000), clustered=st.booleans())
+    def test_order_of_items_does_not_matter(self, scores, seed, clustered):
+        a, b = scores
+        order = np.random.default_rng(seed).permutation(a.size)
+        g = np.array([f"doc{k // 3}" for k in range(a.size)])
+        one = compare(a, b, clusters=g if clustered else None)
+        other = compare(a[order], b[order], clusters=g[order] if clustered else None)
+        assert numbers(other) == pytest.approx(numbers(one), nan_ok=True, rel=1e-6, abs=1e-9)
+
+    @settings(max_examples=40, deadline=None)
+    @given(seed=st.integers(0, 10**6), n=st.integers(50, 90), shift=st.floats(-1, 1))
+    def test_t_interval_and_t_test_agree(self, seed, n, shift):
+        x = np.random.default_rng(seed).normal(shift, 1.5, n)
+        for d in (compare(x, np.zeros(n)), compare(x, np.zeros(n), clusters=np.arange(n) // 3)):
+            if abs(d.p_value - 0.05) > 1e-9:
+                assert (d.low > 0 or d.high < 0) == (d.p_value < 0.05)
+
+    def test_one_sided(self):
+        two = compare(NUMBERS_A, NUMBERS_B, confidence=0.9)
+        up, down = (compare(NUMBERS_A, NUMBERS_B, alternative=word) for word in ("greater", "less"))
+        assert (up.low, up.high) == (pytest.approx(two.low), math.inf)
+        assert (down.low, down.high) == (-math.inf, pytest.approx(two.high))
+        assert up.p_value + down.p_value == pytest.approx(1)
+
+    def test_huge_numbers_and_tiny_spread(self):
+        base = np.arange(60) * 1e9
+        d = compare(base + 0.1, base)
+        assert math.isnan(d.low)
+        assert d.p_value < 1e-10
+        big = compare(np.arange(60.0) * 1e150, np.arange(60.0)[::-1] * 1e150)
+        assert big.low < 0 < big.high
+
+
+class TestMissing:
+    def test_bound_holds_whatever_the_missing_scores_were(self):
+        rng = np.random.default_rng(6)
+        a, b = (rng.random(40) < 0.6) * 1.0, (rng.random(40) < 0.5) * 1.0
+        a_seen, b_seen = a.copy(), b.copy()
+        a_seen[:4], b_seen[3:6] = math.nan, math.nan
+        d = compare(a_seen, b_seen)
+        assert (d.n_missing, d.n_items) == (6, 34)
+        low, high = d.missing_bound
+        assert low <= compare(a, b).estimate <= high
+        worst = a_seen.copy(), b_seen.copy()
+        worst[0][np.isnan(worst[0])], worst[1][np.isnan(worst[1])] = 0, 1
+        assert compare(*worst).estimate == pytest.approx(low)
+        assert any("6 of 40" in note for note in d.warnings)
+
+    def test_no_bound_without_limits_or_without_missing(self):
+        assert compare([1.0, 7.0, math.nan], [2.0, 3.0, 1.0]).missing_bound is None
+        assert compare(BINARY_A, BINARY_B).missing_bound is None
+
+    def test_all_missing(self):
+        d = compare([math.nan] * 3, [1, 0, 1])
+        assert math.isnan(d.estimate)
+        assert d.verdict.word == "inconclusive"
+        assert "Not estimable" in d.verdict.because
+        assert d.n_missing == 3
+
+    def test_a_missing_repeat_keeps_the_item(self):
+        d = compare([[1, math.nan], [0, 1]], [[0, 0], [1, 1]])
+        assert (d.n_items, d.n_missing) == (2, 0)
+        assert d.candidate_mean == 0.75
+
+
+class TestDecide:
+    def test_words(self):
+        better = compare(BINARY_A, BINARY_B)
+        assert better.verdict.word == "better"
+        assert compare(BINARY_A, BINARY_B, higher_is_better=False).verdict.word == "worse"
+        assert compare(BINARY_B, BINARY_A).verdict.word == "worse"
+        unclear = compare(BINARY_A[:20], BINARY_B[:20])
+        assert unclear.verdict.word == "inconclusive"
+        assert "items" in unclear.verdict.because
+
+    def test_equivalent_exactly_when_the_90_percent_interval_is_inside(self):
+        rng = np.random.default_rng(7)
+        x = rng.normal(0, 0.2, 200)
+        d = compare(x, np.zeros(200))
+        ninety = compare(x, np.zeros(200), confidence=0.9)
+        edge = max(abs(ninety.low), abs(ninety.high))
+        assert compare(x, np.zeros(200), margin=edge * 1.01).verdict.word == "equivalent"
+        assert compare(x, np.zeros(200), margin=edge * 0.99).verdict.word != "equivalent"
+        assert (d.inner_low, d.inner_high) == pytest.approx((ninety.low, ninety.high))
+        # decide() with another alpha than the interval was made for rescales it, exactly for t intervals.
+        eighty = compare(x, np.zeros(200), confidence=0.8)
+        edge = max(abs(eighty.low), abs(eighty.high))
+        assert decide(d, alpha=0.1, margin=edge * 1.001).word == "equivalent"
+        assert decide(d, alpha=0.1, margin=edge * 0.999).word != "equivalent"
+
+    def test_detectable_but_negligible_is_equivalent_and_says_so(self):
+        x = np.random.default_rng(8).normal(0.01, 0.02, 400)
+        verdict = compare(x, np.zeros(400), margin=0.05).verdict
+        assert verdict.word == "equivalent"
+        assert "detectable" in verdict.because
+
+    def test_correction_decides(self):
+        ds = [compare(BINARY_A, BINARY_B), compare(BINARY_B, BINARY_A)]
+        weak = compare(BINARY_A[:60], BINARY_B[:60])
+        assert weak.p_value == pytest.approx(weak.p_adjusted)
+        corrected = replace(weak, p_adjusted=min(1.0, 30 * weak.p_value))
+        assert decide(corrected).word == "inconclusive"
+        p = adjust([d.p_value for d in ds])
+        assert decide(replace(ds[0], p_adjusted=float(p[0]))).word == "better"
+        assert "after correction" in decide(replace(ds[0], p_adjusted=float(p[0]))).because
+
+    def test_never_better_more_often_than_the_test(self):
+        rng = np.random.default_rng(9)
+        for _ in range(200):
+            a, b = (rng.random(60) < 0.5) * 1.0, (rng.random(60) < 0.5) * 1.0
+            d = compare(a, b)
+            assert (d.verdict.word in ("better", "worse")) == (d.p_value <= 1 - d.confidence)
+
+    def test_borderline_is_named(self):
+        # b = 12, c = 4 of 100: mid-p 0.049, Bonett-Price just includes zero.
+        a, b = [1] * 12 + [0] * 4 + [1] * 84, [0] * 12 + [1] * 4 + [1] * 84
+        verdict = compare(a, b).verdict
+        assert verdict.word == "better"
+        assert "Borderline" in verdict.because
+
+    def test_smallest_detectable_difference_has_the_stated_power(self):
+        rng = np.random.default_rng(10)
+        d = compare(rng.normal(0, 1, 60), np.zeros(60))
+        mde = smallest_detectable(d)
+        true = mde * 1 / (d.se * math.sqrt(60))  # on the scale of the true sd
+        x = rng.normal(true, 1, (4000, 60))
+        t = x.mean(axis=1) / (x.std(axis=1, ddof=1) / math.sqrt(60))
+        assert np.mean(np.abs(t) > stats.t.ppf(0.975, 59)) == pytest.approx(0.8, abs=0.03)
+
+    def test_too_few_discordant_items_are_named(self):
+        d = compare([1, 1, 1, 0, 0], [0, 0, 1, 0, 0])
+        assert any("no result with so few" in note for note in d.warnings)
+
+    @pytest.mark.parametrize("kw", [{"alpha": 0}, {"margin": 0}, {"margin": math.nan}, {"margin": True}])
+    def test_bad_input_is_explained(self, kw):
+        with pytest.raises(StatsError):
+            decide(compare(BINARY_A, BINARY_B), **kw)
+
+
+@given(x=arrays(float, st.integers(0, 8), elements=st.floats(-2, 2) | st.sampled_from([0.0, 1.0, math.nan])))
+def test_infer_kind(x):
+    present = x[~np.isnan(x)]
+    if not present.size or present.min() < 0 or present.max() > 1:
+        expected = "continuous"
+    else:
+        expected = "binary" if set(present.tolist()) <= {0.0, 1.0} else "bounded"
+    assert infer_kind(x) == expected
+
+
+def test_speed_of_ten_thousand_items():
+    rng = np.random.default_rng(11)
+    a, b, g = (rng.random(10_000) < 0.6) * 1.0, (rng.random(10_000) < 0.6) * 1.0, rng.integers(0, 2000, 10_000)
+    for call in (
+        lambda: summarize(a, clusters=g),
+        lambda: compare(a, b),
+        lambda: compare(a, b, clusters=g),
+        lambda: compare(a * 0.5, b * 0.7),
+    ):
+        call()
+        times = []
+        for _ in range(5):
+            start = time.perf_counter()
+            call()
+            times.append(time.perf_counter() - start)
+        assert min(times) < 0.005
