@@ -55,28 +55,10 @@ pieces = st.one_of(
     st.text(alphabet=st.characters(exclude_categories=()), max_size=40),
     st.text(alphabet="aA0 .,-+eE%$:{}[]\"'<>/\\()=*;\n\t#&@!", max_size=40),
     st.sampled_from(
-        [
-            "1,234.5",
-            "A: 7",
-            "SELECT a FROM t",
-            "<b>x</b>",
-            "- a\n- b",
-            "```json\n{}\n```",
-            "2024-02-30",
-            "a@b.co",
-            "٣",
-            "1e999",
-            "\x00",
-            "�",
-            "true",
-            "null",
-            "[1, 2]",
-            '{"a": [1]}',
-            "&lol;",
-            "http://[::1",
-            "I can't help",
-        ]
+        ["1,234.5", "A: 7", "SELECT a FROM t", "<b>x</b>", "- a\n- b", "```json\n{}\n```", "2024-02-30", "a@b.co"]
     ),
+    st.sampled_from(["1e999", "\x00", "\ud800", "true", "null", "[1, 2]", '{"a": [1]}', "&lol;", "http://[::1", "٣"]),
+    st.just("I can't help"),
 )
 texts = st.lists(pieces, max_size=4).map("".join)
 data = st.recursive(

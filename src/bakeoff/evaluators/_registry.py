@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
+import functools
 import inspect
 import itertools
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -322,27 +325,32 @@ def _options_schema(cls: type[Evaluator]) -> dict[str, Any]:
 
 
 def _field_docs(cls: type[Evaluator]) -> dict[str, str]:
-    """Read the string below each field of the class and its bases."""
-    import ast
-    import textwrap
-
+    """Give the string below each field of the class and its bases."""
     docs: dict[str, str] = {}
     for base in reversed(cls.__mro__):
-        if not (inspect.isclass(base) and issubclass(base, Evaluator)):
-            continue
-        try:
-            tree = ast.parse(textwrap.dedent(inspect.getsource(base)))
-        except (OSError, TypeError, SyntaxError):
-            continue
-        body = getattr(tree.body[0], "body", [])
-        for node, after in itertools.pairwise(body):
-            if not (
-                isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and isinstance(after, ast.Expr)
-            ):
-                continue
-            if isinstance(after.value, ast.Constant) and isinstance(after.value.value, str):
-                docs[node.target.id] = inspect.cleandoc(after.value.value)
+        if issubclass(base, Evaluator):
+            docs |= _docs_in_module(base.__module__).get(base.__qualname__, {})
     return docs
+
+
+@functools.cache
+def _docs_in_module(name: str) -> dict[str, dict[str, str]]:
+    """Read the field documentation of every top-level class of a module out of its source."""
+    try:
+        tree = ast.parse(inspect.getsource(sys.modules[name]))
+    except (OSError, TypeError, SyntaxError, KeyError):
+        return {}
+    found: dict[str, dict[str, str]] = {}
+    for cls in tree.body:
+        if not isinstance(cls, ast.ClassDef):
+            continue
+        docs = found.setdefault(cls.name, {})
+        for node, after in itertools.pairwise(cls.body):
+            if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)):
+                continue
+            if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+                docs[node.target.id] = inspect.cleandoc(str(after.value.value))
+    return found
 
 
 def evaluator_schema() -> dict[str, Any]:
