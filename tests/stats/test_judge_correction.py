@@ -164,7 +164,8 @@ def test_useless_or_perfect_judges_fall_back() -> None:
     useless = ppi_mean(rng.normal(size=300) - 0.3 * y, human)
     assert useless.method == "labels_only"
     assert "too low to help" in str(useless.reason)
-    perfect = ppi_mean(y, human)
+    assert ppi_mean(y, human).width_ratio < 0.6
+    perfect = ppi_mean(y, human, judge_weight=1.0)
     assert perfect.method == "labels_only"
     assert "agrees exactly" in str(perfect.reason)
     assert perfect.high > perfect.low
