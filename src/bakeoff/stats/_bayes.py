@@ -127,21 +127,30 @@ def _expected_excess(a1: float, b1: float, a2: float, b2: float) -> float:
     return max(first - second, 0.0)
 
 
-def _beta_grid_best(a: Float, b: Float) -> tuple[Float, Float]:
-    """P(best) and E(max) of independent betas by quadrature on quantile-spaced pieces."""
-    nodes, weights = np.polynomial.legendre.leggauss(12)
-    levels = np.concatenate([[0.0], norm_cdf(np.linspace(-7.5, 7.5, 46)), [1.0]])
-    edges = np.unique(np.clip(beta_ppf(levels[None, :], a[:, None], b[:, None]).ravel(), 0.0, 1.0))
-    half = np.diff(edges) / 2
-    x = (edges[:-1, None] + half[:, None] * (nodes + 1)[None, :]).ravel()
-    w = (half[:, None] * weights[None, :]).ravel()
-    cdf = beta_cdf(x[None, :], a[:, None], b[:, None])
-    with np.errstate(divide="ignore"):
-        log_pdf = (a - 1)[:, None] * np.log(x) + (b - 1)[:, None] * np.log1p(-x) - log_beta(a, b)[:, None]
-    density = np.exp(log_pdf)
-    best = np.array([(density[j] * np.delete(cdf, j, axis=0).prod(axis=0)) @ w for j in range(a.size)])
-    e_max = float((1 - cdf.prod(axis=0)) @ w)
-    return best / best.sum(), np.asarray([e_max])
+def _beta_grid_best(a: Float, b: Float) -> tuple[Float, float]:
+    """P(best) and E(max) of independent betas, by quadrature over each arm's own quantiles.
+
+    Integrating over u = F_j(x) keeps densities that are infinite at 0 or 1 out of the sum; the pieces end at
+    quantiles of every arm, so that an arm known much better than the others is still resolved.
+    """
+    nodes, weights = np.polynomial.legendre.leggauss(8)
+    levels = norm_cdf(np.linspace(-7.5, 7.5, 46))
+    edges = np.unique(np.concatenate([[0.0, 1.0], beta_ppf(levels[None, :], a[:, None], b[:, None]).ravel()]))
+
+    def pieces(ends: Float) -> tuple[Float, Float]:
+        half = np.diff(ends) / 2
+        points = ends[:-1, None] + half[:, None] * (nodes + 1)[None, :]
+        return points.ravel(), (half[:, None] * weights[None, :]).ravel()
+
+    best = np.empty(a.size)
+    for j in range(a.size):
+        u, w = pieces(np.unique(np.concatenate([[0.0, 1.0], beta_cdf(edges, a[j], b[j])])))
+        x = beta_ppf(u, a[j], b[j])
+        others = np.arange(a.size) != j
+        best[j] = beta_cdf(x[None, :], a[others, None], b[others, None]).prod(axis=0) @ w
+    x, w = pieces(edges)
+    e_max = float((1 - beta_cdf(x[None, :], a[:, None], b[:, None]).prod(axis=0)) @ w)
+    return best / best.sum(), e_max
 
 
 def prob_best_beta(
@@ -185,7 +194,7 @@ def prob_best_beta(
     means = a / (a + b)
     return BestOfK(
         p_best=dict(zip(labels, best.tolist(), strict=True)),
-        expected_loss=dict(zip(labels, np.maximum(e_max[0] - means, 0.0).tolist(), strict=True)),
+        expected_loss=dict(zip(labels, np.maximum(e_max - means, 0.0).tolist(), strict=True)),
         method="beta_quadrature",
         names=labels,
     )
@@ -283,6 +292,8 @@ def bayes_proportions(
     """
     check_confidence(confidence)
     _check_rope(rope)
+    if not (prior[0] > 0 and prior[1] > 0):
+        raise StatsError(f"prior must hold two positive numbers, got {prior!r}")
     pairs = ((successes_candidate, n_candidate), (successes_baseline, n_baseline))
     for s, total in pairs:
         check_count(s, "successes")

@@ -355,6 +355,7 @@ class LUCB:
         self.arms, self.delta, self.epsilon = names, check_alpha(delta), float(epsilon)
         self._n, self._total = np.zeros(len(names)), np.zeros(len(names))
         self._t = 0
+        self._known: tuple[int, tuple[int, int, float]] | None = None
 
     def _bounds(self) -> tuple[Float, Float]:
         t = max(self._t, 1)
@@ -362,22 +363,25 @@ class LUCB:
         mean = self._total / np.maximum(self._n, 1)
         level = (budget + log(max(budget, 1.0))) / np.maximum(self._n, 1e-12)
 
-        def side(edge: float) -> Float:
-            inside, outside = mean.copy(), np.full_like(mean, edge)
-            for _ in range(40):
-                middle = 0.5 * (inside + outside)
-                ok = bernoulli_kl(mean, middle) <= level
-                inside, outside = np.where(ok, middle, inside), np.where(ok, outside, middle)
-            return outside
-
-        return np.where(self._n > 0, side(0.0), 0.0), np.where(self._n > 0, side(1.0), 1.0)
+        inside = np.stack([mean, mean])
+        outside = np.stack([np.zeros_like(mean), np.ones_like(mean)])
+        for _ in range(32):
+            middle = 0.5 * (inside + outside)
+            ok = bernoulli_kl(mean, middle) <= level
+            inside, outside = np.where(ok, middle, inside), np.where(ok, outside, middle)
+        return np.where(self._n > 0, outside[0], 0.0), np.where(self._n > 0, outside[1], 1.0)
 
     def _duel(self) -> tuple[int, int, float]:
+        """Leader, strongest challenger, and how far their bounds still overlap."""
+        if self._known is not None and self._known[0] == self._t:
+            return self._known[1]
         low, high = self._bounds()
         leader = int(np.argmax(self._total / np.maximum(self._n, 1)))
         rivals = np.where(np.arange(len(self.arms)) == leader, -np.inf, high)
         challenger = int(np.argmax(rivals))
-        return leader, challenger, float(high[challenger] - low[leader])
+        duel = leader, challenger, float(high[challenger] - low[leader])
+        self._known = (self._t, duel)
+        return duel
 
     @property
     def best(self) -> str | None:

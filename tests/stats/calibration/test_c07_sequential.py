@@ -158,25 +158,77 @@ def measure() -> list[dict[str, object]]:
     peek = "P(ever significant), peeking every 10 of 1,000 items"
     for s in (0.1, 0.3):
         value = ever_rejects(e_process, s)
-        add("C7", peek, f"e-process, s={s}", value, "0.5%..5%", ever_rejects(mcnemar_reread, s), ok=0.005 <= value <= 0.05)
+        add(
+            "C7",
+            peek,
+            f"e-process, s={s}",
+            value,
+            "0.5%..5%",
+            ever_rejects(mcnemar_reread, s),
+            ok=0.005 <= value <= 0.05,
+        )
         value = ever_rejects_asymptotic(s)
-        add("C7", peek, f"asymptotic CS, s={s}", value, "0.5%..5%", ever_rejects(mcnemar_reread, s), ok=0.005 <= value <= 0.05)
+        add(
+            "C7",
+            peek,
+            f"asymptotic CS, s={s}",
+            value,
+            "0.5%..5%",
+            ever_rejects(mcnemar_reread, s),
+            ok=0.005 <= value <= 0.05,
+        )
     value = ever_rejects_betting()
-    add("C7", "P(ever significant), skewed bounded scores", "betting, n to 500", value, "<= 5% + 3 SE", None, ok=value <= 0.083)
+    add(
+        "C7",
+        "P(ever significant), skewed bounded scores",
+        "betting, n to 500",
+        value,
+        "<= 5% + 3 SE",
+        None,
+        ok=value <= 0.083,
+    )
     for p in (0.1, 0.5, 0.9):
         value = ever_misses(beta_binomial, p)
         add("C7b", "P(ever excludes p), look after every item to 2,000", f"beta-binomial, p={p}", value, "<= 6.5%",
             ever_misses(wilson, p), ok=value <= 0.065)  # fmt: skip
     value = ever_misses_empirical_bernstein()
-    add("C7b", "P(ever excludes p), look after every item to 1,000", "empirical Bernstein, p=0.5", value, "<= 7.1%", None, ok=value <= 0.071)
+    add(
+        "C7b",
+        "P(ever excludes p), look after every item to 1,000",
+        "empirical Bernstein, p=0.5",
+        value,
+        "<= 7.1%",
+        None,
+        ok=value <= 0.071,
+    )
     (power, stop), (bad_power, bad_stop) = stopping_time(e_process), stopping_time(subgaussian)
     add("C7c", "power by 1,000 items", "p10=.15, p01=.05", power, ">= 99%", bad_power, ok=power >= 0.99)
     add("C7c", "median stop (items)", "p10=.15, p01=.05", stop, "140..190", bad_stop, ok=140 <= stop <= 190)
-    for spending, name in (("obrien_fleming", "OBF"), ("lan_demets_obrien_fleming", "Lan-DeMets OBF"), ("pocock", "Pocock")):
+    for spending, name in (
+        ("obrien_fleming", "OBF"),
+        ("lan_demets_obrien_fleming", "Lan-DeMets OBF"),
+        ("pocock", "Pocock"),
+    ):
         value = group_sequential_size(group_sequential_design(5, spending=spending).critical)
-        add("C7d", "type I, five looks on n=500", name, value, "4.3%..5.5%", group_sequential_size((1.96,) * 5), ok=0.043 <= value <= 0.055)
+        add(
+            "C7d",
+            "type I, five looks on n=500",
+            name,
+            value,
+            "4.3%..5.5%",
+            group_sequential_size((1.96,) * 5),
+            ok=0.043 <= value <= 0.055,
+        )
     value, bad = race_errors(closed_race), race_errors(uncorrected_race)
-    add("C7e", "P(a best variant dropped), four equal variants raced", "looks every 25 to 500", value, "<= 5%", bad, ok=value <= 0.05)
+    add(
+        "C7e",
+        "P(a best variant dropped), four equal variants raced",
+        "looks every 25 to 500",
+        value,
+        "<= 5%",
+        bad,
+        ok=value <= 0.05,
+    )
     return rows
 
 

@@ -59,7 +59,15 @@ def measure() -> list[dict[str, object]]:
     add("C10b", "UCB1 regret at T=10,000", str(ARMS), regret(UCB1()).regret[-1], 220, 245)
     add("C10b", "KL-UCB regret at T=5,000", str(ARMS), regret(KLUCB(), 5000, 150).regret[-1], 62, 79)
     greedy = regret(EpsilonGreedy(epsilon=0.0))
-    add("C10b", "eps-greedy .1 regret at T=10,000", str(ARMS), regret(EpsilonGreedy()).regret[-1], 115, 165, greedy.regret[-1])
+    add(
+        "C10b",
+        "eps-greedy .1 regret at T=10,000",
+        str(ARMS),
+        regret(EpsilonGreedy()).regret[-1],
+        115,
+        165,
+        greedy.regret[-1],
+    )
     unit = lai_robbins_constant(ARMS) * log(2)
     add("C10c", "R(10,000) - R(5,000) over C ln 2, Thompson", str(ARMS), (ts.regret[2] - ts.regret[1]) / unit, 0.3, 1.5,
         (even.regret[2] - even.regret[1]) / unit)  # fmt: skip

@@ -24,7 +24,8 @@ def reliability(runs: int = 4000, n: int = 50) -> tuple[tuple[float, float, int]
         predicted[i] = table[key]
     bins = np.minimum((predicted * 10).astype(int), 9)
     return tuple(
-        (float(predicted[bins == d].mean()), float((b > a)[bins == d].mean()), int((bins == d).sum())) for d in range(10)
+        (float(predicted[bins == d].mean()), float((b > a)[bins == d].mean()), int((bins == d).sum()))
+        for d in range(10)
     )
 
 
@@ -37,7 +38,9 @@ def overconfident(runs: int = 4000, n: int = 50) -> float:
     predicted = norm_cdf((q - p) / se)
     bins = np.minimum((predicted * 10).astype(int), 9)
     return max(
-        abs(float(predicted[bins == d].mean()) - float((b > a)[bins == d].mean())) for d in range(10) if (bins == d).sum() > 50
+        abs(float(predicted[bins == d].mean()) - float((b > a)[bins == d].mean()))
+        for d in range(10)
+        if (bins == d).sum() > 50
     )
 
 
@@ -64,12 +67,13 @@ def peeking(runs: int = 400) -> float:
 def measure() -> list[dict[str, object]]:
     worst = max(abs(predicted - observed) for predicted, observed, _ in reliability())
     fires = peeking()
+    gap = "worst gap of P(B>A) and frequency over deciles"
+    warning = "P>.95 read every 10 items fires under A/A (a warning, not a promise)"
     return [
-        {"check": "C17", "property": "worst gap of P(B>A) and frequency over deciles", "cell": "n=50 per arm, uniform prior",
-         "measured": worst, "limit": "<= 7 points", "known_bad": overconfident(), "passed": worst <= 0.07},
-        {"check": "C17", "property": "P>.95 read every 10 items fires under A/A (a warning, not a promise)",
-         "cell": "n to 1,000 per arm", "measured": fires, "limit": "50%..67% (ref 54..63%, 3 SE at 400 runs)",
-         "known_bad": None, "passed": 0.5 <= fires <= 0.67},
+        {"check": "C17", "property": gap, "cell": "n=50 per arm, uniform prior", "measured": worst,
+         "limit": "<= 7 points", "known_bad": overconfident(), "passed": worst <= 0.07},
+        {"check": "C17", "property": warning, "cell": "n to 1,000 per arm", "measured": fires,
+         "limit": "50%..67% (ref 54..63%, 3 SE at 400 runs)", "known_bad": None, "passed": 0.5 <= fires <= 0.67},
     ]  # fmt: skip
 
 
