@@ -214,3 +214,17 @@ def test_a_free_call_passes_a_budget_of_nothing(virtual: Virtual) -> None:
             await budget.reserve(usd=0.001)
 
     virtual(main())
+
+
+def test_a_call_cancelled_at_the_moment_it_is_admitted_gives_its_room_back(virtual: Virtual) -> None:
+    async def main() -> None:
+        budget = _budget(usd=1.0)
+        first = await budget.reserve(usd=1.0)
+        waiting = asyncio.ensure_future(budget.reserve(usd=1.0))
+        await asyncio.sleep(0)
+        budget.cancel(first)  # admits the waiting one, which has not run yet
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        await budget.reserve(usd=1.0)
+
+    virtual(main())

@@ -256,6 +256,22 @@ def test_cancelled_calls_give_everything_back(virtual: Virtual, plans: list[tupl
     virtual(main())
 
 
+def test_a_call_cancelled_at_the_moment_it_is_admitted_gives_its_place_back(virtual: Virtual) -> None:
+    async def main() -> None:
+        limiter = Limiter(concurrency=1, clock=asyncio.get_running_loop().time)
+        lane = limiter.add_lane(_lane())
+        held = await limiter.acquire(lane)
+        waiting = asyncio.ensure_future(limiter.acquire(lane))
+        await asyncio.sleep(0)
+        limiter.release(held, outcome="ok")  # admits the waiting one, which has not run yet
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert limiter.in_flight == 0
+        await limiter.acquire(lane)
+
+    virtual(main())
+
+
 def test_pause_resume_and_a_new_concurrency_take_effect_at_once(virtual: Virtual) -> None:
     async def main() -> None:
         limiter = Limiter(concurrency=2, clock=asyncio.get_running_loop().time)

@@ -123,6 +123,7 @@ class ResponseCache:
         self._writable = True
         self._thread: threading.Thread | None = None
         self._inode = 0
+        self._suspicion: sqlite3.Error | None = None
         self._reader = self._open_or_none()
 
     def __enter__(self) -> Self:
@@ -141,6 +142,7 @@ class ResponseCache:
 
         Its cost, latency and usage are those of the call that was paid for.
         """
+        self._repair()
         row = self._pending.get(key) or self._writing.get(key)
         if row is not None:
             self.hits += 1
@@ -171,6 +173,7 @@ class ResponseCache:
 
     def put(self, key: bytes, response: ModelResponse, *, model: str) -> None:
         """Store an answer soon; it can be read at once."""
+        self._repair()
         if not self._writable:
             return
         try:
@@ -267,7 +270,7 @@ class ResponseCache:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = OFF")
-            connection.execute("PRAGMA mmap_size = 268435456")
+            connection.execute("PRAGMA cache_size = -16384")
             connection.executescript(_SCHEMA)
         except BaseException:
             connection.close()
@@ -290,6 +293,12 @@ class ResponseCache:
                 return None
             return connection
         return None
+
+    def _repair(self) -> None:
+        """Replace a file that the writing thread found damaged; here, where it is read."""
+        if self._suspicion is not None:
+            suspicion, self._suspicion = self._suspicion, None
+            self._on_error(suspicion)
 
     def _on_error(self, error: sqlite3.Error) -> None:
         """Handle an error of the open file: a busy one is a miss, a damaged one is replaced."""
@@ -358,8 +367,10 @@ class ResponseCache:
                 if self._writable:
                     self._write(list(self._writing.values()), touched)
             except (sqlite3.Error, OSError) as error:
-                if "locked" not in str(error):
-                    self._writable = _is_damage(error)  # a damaged file is replaced by the next read
+                if isinstance(error, sqlite3.Error) and _is_damage(error):
+                    self._suspicion = error
+                elif "locked" not in str(error):
+                    self._writable = False
                     self._warn(f"response cache {str(self.path)!r} cannot be written: {error}; going on without it")
             finally:
                 self._writing = {}
