@@ -16,7 +16,6 @@ from bakeoff.datasets._values import failure
 from bakeoff.datasets._write import METADATA_KEY
 
 if TYPE_CHECKING:
-    import tempfile
     from collections.abc import Collection, Iterator
     from pathlib import Path
 
@@ -28,7 +27,7 @@ _SORT_IN_MEMORY = 20_000
 _ITEM_COLUMNS = ["id", "inputs", "expected", "metadata", "cluster", "weight", "recorded"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class Dataset:
     """Items, laid down once and streamed from there. Make one with `open_dataset`.
 
@@ -46,8 +45,6 @@ class Dataset:
     size: int
     card: str | None = None
     """Description (Markdown) of a bundled data set."""
-    folder: tempfile.TemporaryDirectory[str] | None = None
-    """Keeps a temporary file alive as long as the data set."""
 
     def __len__(self) -> int:
         return self.size
@@ -113,7 +110,11 @@ class Dataset:
         import duckdb
 
         with tempfile.TemporaryDirectory(prefix="bakeoff-") as folder:
-            config = {"memory_limit": "200MB", "temp_directory": folder, "threads": 1}
+            config: dict[str, bool | float | int | list[str] | str] = {
+                "memory_limit": "100MB",
+                "temp_directory": folder,
+                "threads": 1,
+            }
             connection = duckdb.connect(config=config)
             try:
                 columns = ", ".join(_ITEM_COLUMNS)

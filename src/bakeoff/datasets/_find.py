@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -35,6 +36,7 @@ _FORMATS = {
 }
 _READERS = {**READERS, "parquet": read_parquet, "xlsx": read_xlsx}
 _TEXT = frozenset(READERS)
+_NOT_ROWS = (str, bytes, dict)
 
 
 def find_source(spec: DatasetSpec, *, base_dir: Path, data: object = None) -> tuple[DatasetSpec, Source, str | None]:
@@ -142,7 +144,7 @@ def _python_rows(data: object, label: str) -> Iterator[Row]:
     if hasattr(data, "columns") or hasattr(data, "to_batches"):
         yield from read_frame(data, label)
         return
-    if isinstance(data, str | bytes | dict) or not hasattr(data, "__iter__"):
+    if isinstance(data, _NOT_ROWS) or not hasattr(data, "__iter__"):
         message = f"{label}: rows are a DataFrame or an iterable of dicts, not {type(data).__name__}"
         raise failure(message, 'for instance [{"question": "...", "expected": "..."}]')
     yield from _numbered(_iterated(cast("Iterable[object]", data), label), label)
@@ -173,7 +175,7 @@ def _iterated(rows: Iterable[object], label: str) -> Iterator[object]:
 def _numbered(rows: Iterable[object], label: str) -> Iterator[Row]:
     for number, row in enumerate(rows, 1):
         try:
-            data = plain(dict(row) if hasattr(row, "keys") else row)
+            data = plain(dict(row) if isinstance(row, Mapping) else row)
         except RecursionError:
             raise failure(f"{label}, row {number} nests too deeply", "flatten it") from None
         if not isinstance(data, dict):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
+import shutil
 import tempfile
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from bakeoff.datasets._dataset import Dataset, read_dataset
+from bakeoff.datasets._dataset import read_dataset
 from bakeoff.datasets._filter import Filter
 from bakeoff.datasets._find import find_source
 from bakeoff.datasets._mapping import Mapped, Mapper
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from bakeoff.datasets._dataset import Dataset
     from bakeoff.datasets._source import Source
 
 __all__ = ["open_dataset"]
@@ -67,26 +71,24 @@ def open_dataset(
     spec = _validated(spec)
     base_dir = Path.cwd() if base_dir is None else base_dir
     spec, source, card = find_source(spec, base_dir=base_dir, data=data)
-    folder = None
-    if cache_dir is None:
-        folder = tempfile.TemporaryDirectory(prefix="bakeoff-")
-        cache_dir = Path(folder.name)
+    temporary = Path(tempfile.mkdtemp(prefix="bakeoff-")) if cache_dir is None else None
+    folder = cache_dir if temporary is None else temporary
+    assert folder is not None
     try:
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        final = _lay_down(spec, source, cache_dir, recorded)
-    except OSError as error:
-        message = f"the folder {str(cache_dir)!r} cannot be written: {error.strerror or error}"
-        raise failure(message, "choose another folder, or make room") from None
-    found = read_dataset(final)
-    return Dataset(
-        name=source.name,
-        path=final,
-        version=found.version,
-        input_names=found.input_names,
-        size=found.size,
-        card=card,
-        folder=folder,
-    )
+        folder.mkdir(parents=True, exist_ok=True)
+        final = _lay_down(spec, source, folder, recorded)
+        found = read_dataset(final)
+    except BaseException as error:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+        if isinstance(error, OSError):
+            message = f"the folder {str(folder)!r} cannot be written: {error.strerror or error}"
+            raise failure(message, "choose another folder, or make room") from None
+        raise
+    dataset = dataclasses.replace(found, name=source.name, card=card)
+    if temporary is not None:
+        weakref.finalize(dataset, shutil.rmtree, temporary, ignore_errors=True)
+    return dataset
 
 
 def _validated(spec: DatasetSpec | str | Mapping[str, Any]) -> DatasetSpec:

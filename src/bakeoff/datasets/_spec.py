@@ -29,7 +29,8 @@ class SplitSpec(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
-    __pydantic_extra__: dict[str, Annotated[float, Field(gt=0, le=1)]]
+    # pydantic reads this annotation as the type of the extra keys; its own is wider.
+    __pydantic_extra__: dict[str, Annotated[float, Field(gt=0, le=1)]]  # type: ignore[bad-override]
 
     use: str
     """Name of the part."""

@@ -122,6 +122,7 @@ def plain(value: Any) -> Any:
 
 
 _SEQUENCES = (list, tuple)
+_SETS = (set, frozenset)
 
 
 def _unwrap(value: Any) -> Any:
@@ -151,6 +152,6 @@ def _foreign(value: Any) -> Any:
         return plain(value.tolist())
     if hasattr(value, "model_dump"):
         return plain(value.model_dump(mode="json"))
-    if isinstance(value, set | frozenset):
+    if isinstance(value, _SETS):
         return sorted((plain(entry) for entry in value), key=repr)
     return str(value)
