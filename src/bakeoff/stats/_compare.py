@@ -19,6 +19,7 @@ from bakeoff.stats._compare_unpaired import (
 )
 from bakeoff.stats._decide import check_margin, decide
 from bakeoff.stats._format import format_interval
+from bakeoff.stats._mean import clip_limits
 from bakeoff.stats._pairs import make_pairs
 from bakeoff.stats._result import Alternative, Difference, Estimate, Kind, TestResult
 
@@ -241,10 +242,14 @@ def _difference(
     kind: Kind,
     effect: dict[str, float],
 ) -> Difference:
+    low, high = estimate.low, estimate.high
+    if kind != "continuous":
+        low, high = clip_limits(low, high, -1.0, 1.0)
+        inner = clip_limits(*inner, -1.0, 1.0)
     return Difference(
         estimate=estimate.estimate,
-        low=estimate.low,
-        high=estimate.high,
+        low=low,
+        high=high,
         confidence=estimate.confidence,
         n=estimate.n,
         method=estimate.method,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
+    "clip_limits",
     "logit_limits",
     "mean_logit_t",
     "mean_t",
@@ -42,6 +43,11 @@ def logit_limits(fit: MeanFit, confidence: float) -> tuple[float, float]:
     centre = log(fit.mean / (1 - fit.mean))
     half = critical_value(confidence, fit.df) * fit.se / (fit.mean * (1 - fit.mean))
     return _expit(centre - half), _expit(centre + half)
+
+
+def clip_limits(low: float, high: float, least: float, most: float) -> tuple[float, float]:
+    """Cut an interval to the possible range, which never costs coverage; open and `nan` ends stay."""
+    return (max(low, least) if low > -inf else low), (min(high, most) if high < inf else high)
 
 
 def _expit(x: float) -> float:

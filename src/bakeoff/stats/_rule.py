@@ -10,7 +10,7 @@ import numpy as np
 from bakeoff.errors import StatsError
 from bakeoff.stats._checks import as_scores, check_confidence
 from bakeoff.stats._clusters import critical_value, few_clusters_warning
-from bakeoff.stats._mean import logit_limits, no_interval_reason, skew_warning, t_limits
+from bakeoff.stats._mean import clip_limits, logit_limits, no_interval_reason, skew_warning, t_limits
 from bakeoff.stats._pairs import Side, make_side, resolve_kind
 from bakeoff.stats._proportion import ProportionMethod, proportion, wilson_limits
 from bakeoff.stats._result import Estimate, Kind
@@ -205,6 +205,8 @@ def _result(
         notes.append(f"{side.n_missing} of {total} items have no score and are left out")
     if np.isnan(low) and np.isnan(high):
         reason = no_interval_reason(fit) or reason
+    if side.kind != "continuous":
+        low, high = clip_limits(low, high, 0.0, 1.0)
     return Estimate(
         estimate=fit.mean,
         low=low,
