@@ -99,16 +99,30 @@ class ConfidenceSequence:
 
 
 def _outer_root(log_e: Callable[[float], float], inside: float, edge: float, level: float) -> float:
-    """Return where `log_e` first reaches `level` between `inside` (below it) and `edge`, erring outwards."""
-    outside, steps = edge, 60
-    for _ in range(steps):
-        middle = 0.5 * (inside + outside)
-        if middle in (inside, outside):
+    """Return where `log_e` first reaches `level` between `inside` (below it) and `edge`, erring outwards.
+
+    `log_e` is convex and rising from `inside` to `edge`, where it may be infinite: halve the bracket until both ends
+    are comparable, then take secants, with the Illinois rule so that no end gets stuck.
+    """
+    outside = edge
+    low, high = -level, np.inf  # at the sample mean the evidence is at most 1
+    kept = 0
+    for step in range(120):
+        gap = outside - inside
+        step_size = 1e-11 * max(1.0, abs(outside))
+        if abs(gap) <= 2 * step_size:
             break
-        if log_e(middle) >= level:
-            outside = middle
+        secant = high < 50.0 and step % 4 != 3  # a halving now and then bounds the worst case
+        share = low / (low - high) if secant else 0.5
+        least = step_size / abs(gap)  # never closer to an end than this, or the other end would stay behind
+        middle = inside + gap * min(max(share, least), 1 - least)
+        value = log_e(middle) - level
+        if value >= 0:
+            low = low / 2 if kept > 0 and secant else low
+            outside, high, kept = middle, value, 1
         else:
-            inside = middle
+            high = high / 2 if kept < 0 and secant else high
+            inside, low, kept = middle, value, -1
     return outside
 
 
