@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from itertools import combinations, product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -211,6 +213,34 @@ def test_tied_set_direction_and_words():
     unknown = tied_set({"a": [math.nan], "b": [math.nan]})
     assert unknown.tied == ("a", "b")
     assert unknown.reason
+
+
+def gsm8k() -> dict[str, np.ndarray]:
+    path = Path(__file__).parents[2] / "../shared/data/gsm8k_model_solutions.jsonl"
+    if not path.exists():
+        pytest.skip("needs the recorded GSM8K answers beside the repository")
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    names = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
+    return {name: np.array([float(row[name]["is_correct"]) for row in rows]) for name in names}
+
+
+def test_gsm8k_six_comparisons():
+    # McNemar by statsmodels with Holm finds the same differences
+    from statsmodels.stats.contingency_tables import mcnemar
+
+    data = gsm8k()
+    result = max_t(data)
+    p = []
+    for one in result.comparisons:
+        a, b = data[one.candidate], data[one.baseline]
+        table = [[((a == x) & (b == y)).sum() for y in (1, 0)] for x in (1, 0)]
+        p.append(float(mcnemar(table, exact=True).pvalue))
+        assert one.estimate == pytest.approx(a.mean() - b.mean())
+        assert one.low < one.estimate < one.high
+    holm = adjust(p)
+    assert [one.p_adjusted <= 0.05 for one in result.comparisons] == (holm <= 0.05).tolist()
+    assert tied_set(data).tied == ("175b_verification",)
+    assert cochran_q(data).p_value < 1e-10
 
 
 # --- family --------------------------------------------------------------------------------------

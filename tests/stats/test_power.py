@@ -74,6 +74,14 @@ def test_large_n_agrees_with_the_normal_formula():
     assert mcnemar_power(n, p10=(s + d) / 2, p01=(s - d) / 2) == pytest.approx(expected, abs=0.005)
 
 
+def test_the_formula_continues_the_enumeration():
+    for d in (0.0, 0.004, 0.006):
+        exact = mcnemar_power(50_000, p10=(0.2 + d) / 2, p01=(0.2 - d) / 2)
+        formula = mcnemar_power(50_001, p10=(0.2 + d) / 2, p01=(0.2 - d) / 2)
+        assert formula == pytest.approx(exact, abs=2e-3)
+    assert mcnemar_power(200_000, p10=0.5, p01=0.0) == 1.0
+
+
 def test_always_valid_power_against_simulation():
     rng = np.random.default_rng(3)
     runs, n = 4_000, 150

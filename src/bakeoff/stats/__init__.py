@@ -176,15 +176,14 @@ from bakeoff.stats._plan import (
     power_curve,
 )
 from bakeoff.stats._power import (
-    MarginMethod,
     PairedBinaryTest,
     mcnemar_power,
     mcnemar_power_always_valid,
-    noninferiority_power_paired,
     paired_mean_power,
     two_mean_power,
     two_proportion_power,
 )
+from bakeoff.stats._power_margin import MarginMethod, noninferiority_power_paired
 from bakeoff.stats._ppi import CorrectionMethod, corrected_mean, ppi_mean
 from bakeoff.stats._proportion import ProportionMethod, agresti_coull, clopper_pearson, jeffreys, proportion, wilson
 from bakeoff.stats._quantiles import quantile_difference, quantile_interval

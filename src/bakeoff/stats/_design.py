@@ -13,11 +13,11 @@ from bakeoff.stats._looks import equivalent_level
 from bakeoff.stats._mvt import max_abs_normal_ppf
 from bakeoff.stats._power import (
     mcnemar_power,
-    noninferiority_power_paired,
     paired_mean_power,
     two_mean_power,
     two_proportion_power,
 )
+from bakeoff.stats._power_margin import noninferiority_power_paired
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -133,7 +133,7 @@ def _codes(
         labels = [str(value) for value in np.asarray(values).tolist()]
         if len(labels) != n:
             raise StatsError(f"factor {name!r} must hold one level for each trial: expected {n}, got {len(labels)}")
-        known = tuple(str(value) for value in levels[name]) if levels and name in levels else tuple(sorted(set(labels)))
+        known = tuple(levels[name]) if levels and name in levels else tuple(sorted(set(labels)))
         unknown = sorted(set(labels) - set(known))
         if unknown or len(known) < 2:
             raise StatsError(f"factor {name!r} needs at least two levels, got {list(known)} (unknown: {unknown[:3]})")

@@ -317,7 +317,7 @@ def _family_of(
                 low=-inf if alternative == "less" and t == t else low,
                 high=inf if alternative == "greater" and t == t else high,
                 confidence=confidence,
-                n=int(a.size + b.size),
+                n=a.size + b.size,
                 method=f"{method}_simultaneous",
                 se=se,
                 df=df,
@@ -328,7 +328,7 @@ def _family_of(
                 paired=False,
                 candidate_mean=float(a.mean()) if a.size else nan,
                 baseline_mean=float(b.mean()) if b.size else nan,
-                n_items=int(a.size + b.size),
+                n_items=a.size + b.size,
                 reason=reason or (None if t == t else "a variant has no scores"),
                 assumptions=("equal variances", "normal scores or many items", "different items for each variant"),
             )
