@@ -67,6 +67,11 @@ def test_random_sign_flips_approach_the_enumeration():
     assert p == pytest.approx(exact, abs=4 * math.sqrt(exact / 99_999))
 
 
+def test_random_sign_flips_never_give_zero():
+    # (k + 1)/(B + 1): the observed pattern is one of the patterns (Phipson & Smyth 2010).
+    assert sign_flip(np.ones(60)).p_value == pytest.approx(1 / 10_000)
+
+
 def test_random_sign_flips_have_the_right_moments():
     x = np.random.default_rng(2).normal(0, 1, 501)
     from bakeoff.stats._paired_mean import _random_sums

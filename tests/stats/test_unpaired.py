@@ -154,6 +154,15 @@ def test_fisher_against_scipy(c, alternative):
     assert got == pytest.approx(expected, rel=1e-6)
 
 
+def test_fisher_on_every_small_table():
+    for x1 in range(10):
+        for x2 in range(14):
+            if 0 < x1 + x2 < 22:
+                expected = stats.fisher_exact([[x1, 9 - x1], [x2, 13 - x2]]).pvalue
+                got = two_proportion_test(x1, 9, baseline_successes=x2, baseline_n=13, method="fisher").p_value
+                assert got == pytest.approx(expected, rel=1e-9), (x1, x2)
+
+
 @pytest.mark.parametrize(("x1", "n1", "x2", "n2"), [(7, 12, 1, 13), (74, 117, 31, 63), (3, 10, 9, 11), (0, 8, 4, 9)])
 @pytest.mark.parametrize("alternative", ["two-sided", "greater", "less"])
 def test_boschloo_against_scipy(x1, n1, x2, n2, alternative):
