@@ -30,13 +30,14 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except Exception as error:
-        import click
+        import typer
 
-        if isinstance(error, click.exceptions.Abort):
+        if isinstance(error, typer.Abort):
             _say("interrupted")
             sys.exit(130)
-        if isinstance(error, click.ClickException):
-            error.show()
+        show = getattr(error, "show", None)  # what typer says of a wrong option; it keeps the class to itself
+        if callable(show) and hasattr(error, "exit_code"):
+            show()
             sys.exit(2)
         if os.environ.get("BAKEOFF_DEBUG"):
             raise

@@ -56,6 +56,12 @@ class Experiment:
         return self.spec.analysis.primary or self.evaluators[0].metrics[0].name
 
     @property
+    def choices(self) -> list[str]:
+        """The right answers that occur, when they are few: labels that a simulated model may confuse."""
+        seen = {str(item.expected) for item in self.dataset.head(500) if isinstance(item.expected, str | int | bool)}
+        return sorted(seen) if 1 < len(seen) <= 30 and len(seen) * 3 <= len(self.dataset) else []
+
+    @property
     def is_simulated(self) -> bool:
         """Whether any variant runs on a simulated model: then every report says so."""
         return any(v.model is not None and v.model.model.startswith("sim/") for v in self.variants.values())
@@ -249,7 +255,7 @@ class _Loader:
         for variant in variants.values():
             if variant.prompt is None:
                 continue
-            available = frozenset(dataset.input_names) | variant.template_values.keys()
+            available = frozenset(dataset.input_names).union(variant.template_values)
             if (variant.prompt.name, available) in checked:
                 continue
             checked.add((variant.prompt.name, available))

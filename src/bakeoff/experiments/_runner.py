@@ -149,6 +149,7 @@ class _Session:
                     callables=self.experiment.callables,
                     repeats=self.experiment.spec.repeats,
                     stream=self.experiment.spec.gateway.stream,
+                    choices=self.experiment.choices if self.experiment.is_simulated else (),
                 )
                 stack.push_async_callback(factory.aclose)
                 self.targets: dict[str, Target] = {

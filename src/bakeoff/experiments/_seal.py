@@ -79,7 +79,7 @@ def _counts(trials: pa.RecordBatch, scores: pa.RecordBatch) -> dict[str, int]:
     return {
         "trials": trials.num_rows,
         "failed": trials.num_rows - ok,
-        "scores": scores.num_rows,
+        "scores": scored,
         "unscored": scores.num_rows - scored,
     }
 

@@ -16,6 +16,9 @@ __all__ = ["Document", "read_yaml"]
 
 Key = tuple[str | int, ...]
 
+_TAGS = frozenset(
+    f"tag:yaml.org,2002:{kind}" for kind in ("bool", "float", "int", "map", "merge", "null", "seq", "str", "timestamp")
+)
 _MAX_ALIASES = 100
 _MAX_NODES = 200_000
 
@@ -117,6 +120,9 @@ class _Builder:
                 [SpecProblem("expands to too many values", file=self.file, fix="remove nested aliases (*)")]
             )
         self.lines.setdefault(key, node.start_mark.line + 1)
+        if node.tag not in _TAGS:
+            self._problem(f"has a value that cannot be read: the tag {node.tag!r}", key, node, fix="remove the tag")
+            return None
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, key)
         if isinstance(node, yaml.SequenceNode):

@@ -15,7 +15,7 @@ from bakeoff.targets._recorded import RecordedTarget
 from bakeoff.targets._spec import MODEL_PARAMS, ModelSpec, TargetSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from bakeoff.gateway import ModelClient
@@ -124,6 +124,7 @@ class TargetFactory:
         callables: Functions given from Python, by target name, instead of `module:function`.
         repeats: Repeats of the experiment, for recorded answers.
         stream: Stream every model call, to measure the time to first token.
+        choices: Right answers that occur, for simulated models to be plausibly wrong with.
     """
 
     def __init__(
@@ -135,12 +136,14 @@ class TargetFactory:
         callables: Mapping[str, Callable[..., Any]] | None = None,
         repeats: int = 1,
         stream: bool = False,
+        choices: Sequence[str] = (),
     ) -> None:
         self._client = client
         self._base_dir = base_dir
         self._callables = dict(callables or {})
         self._repeats = repeats
         self._stream = stream
+        self._choices = choices
         self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="bakeoff-target")
         self._http: list[HttpTarget] = []
 
@@ -174,6 +177,7 @@ class TargetFactory:
             client=self._client,
             variant=variant.name,
             stream=self._stream,
+            choices=self._choices,
         )
 
     async def aclose(self) -> None:

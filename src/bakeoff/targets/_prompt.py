@@ -8,7 +8,7 @@ from bakeoff.gateway import ModelRequest
 from bakeoff.targets._types import TargetResult
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from bakeoff.datasets import Item
     from bakeoff.gateway import ModelClient
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from bakeoff.targets._spec import ModelSpec
 
 __all__ = ["PromptTarget"]
+
+_DIFFICULTY = {"easy": 0.2, "medium": 0.5, "hard": 0.8}
 
 
 class PromptTarget:
@@ -31,6 +33,7 @@ class PromptTarget:
         client: ModelClient,
         variant: str,
         stream: bool = False,
+        choices: Sequence[str] = (),
     ) -> None:
         self._prompt = prompt
         self._model = model
@@ -40,6 +43,7 @@ class PromptTarget:
         self._variant = variant
         self._stream = stream or model.stream
         self._simulated = model.model.startswith("sim/")
+        self._choices = list(choices)
 
     def request(self, item: Item, *, repeat: int) -> ModelRequest:
         """Return the call that `run` would make: for forecasts and for showing the rendered prompt."""
@@ -55,8 +59,16 @@ class PromptTarget:
             stream=self._stream,
             prompt_version=self._prompt.version,
             variant=self._variant,
-            sim_context=_sim_context(item) if self._simulated else {},
+            sim_context=self._sim_context(item) if self._simulated else {},
         )
+
+    def _sim_context(self, item: Item) -> dict[str, Any]:
+        """Tell a simulated model what it needs to be right or plausibly wrong. Never sent anywhere."""
+        context: dict[str, Any] = {"item_id": item.id, "expected": item.expected, "choices": self._choices}
+        difficulty = item.metadata.get("difficulty")
+        if difficulty is not None:
+            context["difficulty"] = _DIFFICULTY.get(str(difficulty), difficulty)
+        return context
 
     async def run(self, item: Item, *, repeat: int) -> TargetResult:
         """Make one model call."""
@@ -79,7 +91,3 @@ class PromptTarget:
             fingerprint=response.fingerprint,
             logprobs=response.logprobs,
         )
-
-
-def _sim_context(item: Item) -> dict[str, Any]:
-    return {"item_id": item.id, "expected": item.expected, **item.metadata}

@@ -1,0 +1,156 @@
+"""What a newcomer gets wrong: each mistake gives one clear message that names place, value and fix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from bakeoff.errors import SpecError
+from bakeoff.experiments import Experiment, load_experiment
+
+GOOD = """
+name: demo
+dataset:
+  rows:
+    - {id: a, question: "2+2", expected: "4"}
+    - {id: b, question: "3+3", expected: "6"}
+prompts:
+  terse: "Q: {{ question }}"
+  chatty: "Please answer. {{ question }}"
+models:
+  small: sim/small
+evaluators:
+  - contains
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "experiment.yaml"
+    path.write_text(dedent(text))
+    return path
+
+
+def problems(folder: Path, text: str, **options: object) -> list[str]:
+    with pytest.raises(SpecError) as caught:
+        load_experiment(write(folder, text), **options)  # type: ignore[arg-type]
+    return [str(problem).replace(f"{folder}/", "") for problem in caught.value.problems]
+
+
+def good(folder: Path, text: str = GOOD, **options: object) -> Experiment:
+    return load_experiment(write(folder, text), **options)  # type: ignore[arg-type]
+
+
+def test_the_good_one_is_good(tmp_path: Path) -> None:
+    experiment = good(tmp_path)
+    assert list(experiment.variants) == ["terse", "chatty"]
+    assert len(experiment.dataset) == 2
+    assert experiment.primary == "contains"
+    assert experiment.is_simulated
+
+
+def test_wrong_key_suggests_the_right_one(tmp_path: Path) -> None:
+    (found,) = problems(tmp_path, GOOD + "evaluator: [x]\n")
+    assert found == "experiment.yaml:14: evaluator: unknown key 'evaluator'\n    fix: did you mean 'evaluators'?"
+
+
+def test_wrong_key_deep_inside_names_what_is_allowed(tmp_path: Path) -> None:
+    (found,) = problems(tmp_path, GOOD + "limits: {concurency: 3}\n")
+    assert "experiment.yaml:14: limits.concurency: unknown key 'concurency'" in found
+    assert "did you mean 'concurrency'?" in found
+
+
+def test_negative_repeats(tmp_path: Path) -> None:
+    (found,) = problems(tmp_path, GOOD + "repeats: -1\n")
+    assert found.startswith("experiment.yaml:14: repeats: should be greater than or equal to 1, got -1")
+
+
+def test_missing_prompt_file(tmp_path: Path) -> None:
+    (found,) = problems(tmp_path, GOOD.replace('"Q: {{ question }}"', "{file: no/such.j2}"))
+    assert found.startswith("experiment.yaml:8: prompts.terse")
+    assert "no/such.j2" in found
+
+
+def test_undefined_template_variable_names_what_the_data_has(tmp_path: Path) -> None:
+    (found,) = problems(tmp_path, GOOD.replace('"Q: {{ question }}"', '"Q: {{ qestion }}"'))
+    assert found.startswith("experiment.yaml:8: prompts.terse: undefined variable 'qestion'; did you mean 'question'?")
+    assert "the data set has question" in found
+
+
+def test_unknown_evaluator(tmp_path: Path) -> None:
+    (found,) = problems(tmp_path, GOOD.replace("- contains", "- contians"))
+    assert found.startswith(
+        "experiment.yaml:13: evaluators.0: there is no evaluator 'contians'; did you mean 'contains'?"
+    )
+
+
+def test_duplicate_variant_by_name(tmp_path: Path) -> None:
+    text = GOOD + "variants:\n  a: {prompt: terse}\n  a: {prompt: chatty}\n"
+    (found,) = problems(tmp_path, text)
+    assert found.startswith("experiment.yaml:16: variants.a: 'a' stands twice (first on line 15)")
+
+
+def test_duplicate_variant_by_levels(tmp_path: Path) -> None:
+    text = GOOD + "variants:\n  a: {prompt: terse}\n  b: {prompt: terse, model: small}\n"
+    (found,) = problems(tmp_path, text)
+    assert found.startswith("experiment.yaml:16: variants.b: is a duplicate of 'a'")
+
+
+def test_missing_api_key_names_the_variable_and_the_way_out(tmp_path: Path) -> None:
+    (found,) = problems(tmp_path, GOOD.replace("sim/small", "openai/gpt-4o-mini"), env={})
+    assert found.startswith("experiment.yaml:11: models.small: the model 'openai/gpt-4o-mini' needs the environment ")
+    assert "OPENAI_API_KEY" in found
+    assert "--env-file" in found
+
+
+def test_a_key_in_the_environment_is_enough(tmp_path: Path) -> None:
+    text = GOOD.replace("sim/small", "openai/gpt-4o-mini")
+    assert not good(tmp_path, text, env={"OPENAI_API_KEY": "x"}).is_simulated
+
+
+def test_every_problem_at_once(tmp_path: Path) -> None:
+    text = GOOD.replace("- contains", "- contians").replace("{{ question }}", "{{ qestion }}")
+    text += "analysis: {baseline: nobody}\n"
+    found = problems(tmp_path, text)
+    assert len(found) == 4, "two prompts, one evaluator, one baseline"
+    assert any("analysis.baseline: there is no variant 'nobody'" in line for line in found)
+
+
+def test_unknown_level_of_a_factor(tmp_path: Path) -> None:
+    found = problems(tmp_path, GOOD + "factors: {prompt: [terse, curt]}\n")
+    assert any("there is no prompt 'curt'" in line for line in found)
+
+
+def test_a_factor_that_nothing_uses(tmp_path: Path) -> None:
+    found = problems(tmp_path, GOOD + "factors: {temprature: [0, 1]}\n")
+    assert any("nothing uses 'temprature'" in line for line in found)
+
+
+def test_factors_and_variants_exclude_each_other(tmp_path: Path) -> None:
+    text = GOOD + "factors: {prompt: [terse]}\nvariants: {a: {prompt: terse}}\n"
+    (found,) = problems(tmp_path, text)
+    assert "has both `factors` and `variants`" in found
+
+
+def test_missing_dataset_file(tmp_path: Path) -> None:
+    text = GOOD.replace(GOOD[GOOD.index("dataset:") : GOOD.index("prompts:")], "dataset: answers.csv\n")
+    (found,) = problems(tmp_path, text)
+    assert found.startswith("experiment.yaml:3: dataset")
+    assert "answers.csv" in found
+
+
+def test_missing_required_key(tmp_path: Path) -> None:
+    (found,) = problems(tmp_path, GOOD.replace("name: demo\n", ""))
+    assert "name: is missing" in found
+
+
+def test_list_instead_of_mapping(tmp_path: Path) -> None:
+    (found,) = problems(tmp_path, "- a\n- b\n")
+    assert "must be a mapping of keys, got list" in found
+
+
+def test_a_target_with_two_kinds(tmp_path: Path) -> None:
+    text = GOOD + "targets: {x: {recorded: a, python: 'b:c'}}\n"
+    (found,) = problems(tmp_path, text)
+    assert "targets.x: needs exactly one of prompt, python, http, command, recorded; got python and recorded" in found
