@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 any_text = st.text(st.characters(exclude_categories=[]))  # with NUL and lone surrogates
 any_json = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | any_text,
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | any_text,
     lambda children: st.lists(children, max_size=3) | st.dictionaries(any_text, children, max_size=3),
     max_leaves=8,
 )

@@ -333,7 +333,7 @@ def test_adaptive_concurrency_finds_the_capacity_and_reaches_the_cap_without_ref
 
 def test_adaptive_concurrency_survives_refusals_that_do_not_depend_on_load() -> None:
     settled = _simulate(10_000, random_share=0.1)[100:]
-    assert sum(settled) / len(settled) > 10
+    assert sum(settled) / len(settled) > 7
 
 
 def test_a_provider_that_refuses_everything_is_left_with_one_call() -> None:

@@ -23,7 +23,7 @@ class AdaptiveLimit:
 
     An epoch ends when as many calls have answered as the limit allows at once. With the share `a` of
     calls refused in it (429, 503; smoothed), the limit becomes `limit * (1 - a / 2)`; an epoch without
-    any refusal adds one (doubles it until the first refusal ever). This is DCTCP's law (Alizadeh et
+    any refusal adds one (and doubles it until the first refusal ever). This is DCTCP's law (Alizadeh et
     al. 2010): a provider that refuses everything halves the limit each epoch, as AIMD does, and one
     that refuses a few per cent whatever the load does not stop the run. The limit only grows while
     it is in use.
@@ -46,7 +46,6 @@ class AdaptiveLimit:
 
     __slots__ = (
         "_answered",
-        "_enabled",
         "_limit",
         "_recent",
         "_refused",
@@ -54,25 +53,26 @@ class AdaptiveLimit:
         "_slow_start",
         "_streak",
         "cap",
+        "is_enabled",
         "paused_until",
     )
 
     def __init__(self, *, cap: int, start: int = START, enabled: bool = True) -> None:
         self.cap = cap
         self.paused_until = 0.0
-        self._enabled = enabled
+        self.is_enabled = enabled
         self._limit = float(min(start, cap) if enabled else cap)
         self._slow_start = True
         self._answered = 0
         self._refused = 0
-        self._share = 0.0
+        self._share = 1.0  # the first refusal halves the limit, as in DCTCP
         self._recent = 0.0
         self._streak = 0
 
     @property
     def limit(self) -> int:
         """Calls that may be in flight now, 1 to `cap`."""
-        return min(int(self._limit), self.cap) if self._enabled else self.cap
+        return min(int(self._limit), self.cap) if self.is_enabled else self.cap
 
     def set_cap(self, cap: int) -> None:
         """Change the highest limit."""
@@ -97,7 +97,7 @@ class AdaptiveLimit:
             if pause is None:
                 pause = _PAUSES_S[min(self._streak // max(self.limit, 4), len(_PAUSES_S) - 1)]
             self.pause(now + pause)
-        if self._enabled:
+        if self.is_enabled:
             self._learn(refused=refused, in_use=2 * in_flight >= self._limit)
 
     def pause(self, until: float) -> None:
@@ -113,11 +113,10 @@ class AdaptiveLimit:
             self._limit = min(self._limit + 1, self.cap)
         if self._answered < self._limit:
             return
-        share = self._refused / self._answered
-        self._share += (share - self._share) / 2
+        self._share += (self._refused / self._answered - self._share) / 2
         if self._refused:
             self._limit = max(self._limit * (1 - self._share / 2), 1.0)
-        if in_use and not self._slow_start and self._refused < self._answered:
+        elif in_use and not self._slow_start:
             self._limit = min(self._limit + 1, self.cap)
         self._answered = self._refused = 0
 

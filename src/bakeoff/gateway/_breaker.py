@@ -10,15 +10,14 @@ BreakerState = Literal["closed", "open", "half_open"]
 
 _COUNTED = frozenset({"server", "connection", "timeout", "bad_response", "auth", "not_found", "unknown"})
 _PERMANENT = frozenset({"auth", "not_found"})
-_LONGEST_RESET_S = 300.0
 
 
 class Breaker:
     """Count consecutive failures of one model; open after too many, probe with single calls.
 
-    Closed: calls pass. Open: none passes for `reset_s` (doubled after each failed probe, at most five
-    minutes). Half-open: one call passes as a probe; its success closes the breaker, its failure opens
-    it again. Refusals (429) and errors of the request itself say nothing about health.
+    Closed: calls pass. Open: none passes for `reset_s`. Half-open: one call passes as a probe; its success
+    closes the breaker, its failure opens it again. Refusals (429) and errors of the request itself say
+    nothing about health.
 
     Whether waiting is worthwhile: a model that has answered before is waited for, up to `patience_s`
     since the breaker opened (an outage); one that never answered, or that rejects the key, is not.
@@ -44,7 +43,6 @@ class Breaker:
         "_patience_s",
         "_permanent",
         "_probing",
-        "_reset",
         "_reset_s",
         "_until",
         "last_error",
@@ -59,7 +57,6 @@ class Breaker:
         self._open = False
         self._opened_at = 0.0
         self._until = 0.0
-        self._reset = reset_s
         self._probing = False
         self._answered = False
         self._permanent = False
@@ -104,7 +101,6 @@ class Breaker:
         self._failures = 0
         if self._open:
             self._open = self._probing = self._permanent = False
-            self._reset = self._reset_s
 
     def record_failure(self, kind: str, *, now: float, probe: bool = False, message: str = "") -> None:
         """Count a failure of class `kind`."""
@@ -119,11 +115,10 @@ class Breaker:
         self._failures += 1
         if probe and self._open:
             self._probing = False
-            self._reset = min(self._reset * 2, _LONGEST_RESET_S)
-            self._until = now + self._reset
+            self._until = now + self._reset_s
             self._permanent = kind in _PERMANENT
         elif not self._open and self._failures >= self._limit:
             self._open = True
             self._opened_at = now
-            self._until = now + self._reset
+            self._until = now + self._reset_s
             self._permanent = kind in _PERMANENT

@@ -514,7 +514,7 @@ class Gateway:
         breaker = Breaker(
             failures=self._spec.breaker_failures,
             reset_s=self._spec.breaker_reset_s,
-            patience_s=limits.max_wait_s + self._spec.breaker_reset_s,
+            patience_s=limits.max_wait_s + 2 * self._spec.breaker_reset_s,
         )
         return _Model(self._limiter.add_lane(lane), breaker)
 

@@ -23,13 +23,15 @@ _SHORTEST_WAIT_S = 0.001
 class Lane:
     """The queue of one model on one key, in order of arrival."""
 
-    __slots__ = ("adaptive", "in_flight", "name", "needs_tokens", "queue", "scopes")
+    __slots__ = ("adaptive", "full", "in_flight", "name", "needs_tokens", "queue", "scopes")
 
     def __init__(self, name: str, scopes: Sequence[WindowScope], adaptive: AdaptiveLimit) -> None:
         self.name = name
         self.scopes = tuple(scopes)
         self.adaptive = adaptive
         self.in_flight = 0
+        self.full = False
+        """The provider has just refused a call: start no other before one in flight has ended."""
         self.queue: deque[_Waiter] = deque()
         self.needs_tokens = any(scope.tokens_per_minute is not None for scope in scopes)
 
@@ -146,6 +148,7 @@ class Limiter:
             reset = reset_after_s(headers)
             if reset is not None:
                 lane.adaptive.pause(now + min(reset, self._longest_pause_s))
+        lane.full = outcome == "throttled" and lane.adaptive.is_enabled
         lane.in_flight -= 1
         self.in_flight -= 1
         if self.waiting:
@@ -174,7 +177,7 @@ class Limiter:
         adaptive = lane.adaptive
         if now < adaptive.paused_until:
             return Denied(scope="", wait_s=adaptive.paused_until - now)
-        if lane.in_flight >= adaptive.limit:
+        if lane.in_flight >= adaptive.limit or (lane.full and lane.in_flight):
             return Denied(scope="", wait_s=math.inf)
         ticket: Ticket | None = None
         if lane.scopes:

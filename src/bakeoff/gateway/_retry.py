@@ -27,7 +27,8 @@ class RetryPolicy:
 
     Args:
         attempts: Attempts for one call, the first one included.
-        share: Retries in the run as a share of its calls; 100 are always allowed.
+        share: Retries in the run as a share of its calls; 100 are always allowed. Retries after a 429 do
+            not count: the provider is alive, and the limiter slows down.
         max_wait_s: Longest wait; a provider that asks for more gets none.
         rng: Source of the jitter.
     """
@@ -36,6 +37,7 @@ class RetryPolicy:
         self.attempts = attempts
         self.retries = 0
         self.calls = 0
+        self._charged = 0
         self._share = share
         self._max_wait_s = max_wait_s
         self._rng = rng
@@ -43,7 +45,7 @@ class RetryPolicy:
     @property
     def exhausted(self) -> bool:
         """Whether the run has used its share of retries."""
-        return self.retries >= max(_FREE_RETRIES, self._share * self.calls)
+        return self._charged >= max(_FREE_RETRIES, self._share * self.calls)
 
     def refusal(self, error: ProviderError, attempt: int) -> str | None:
         """Say why attempt number `attempt` is the last one; `None` when another may follow."""
@@ -56,9 +58,9 @@ class RetryPolicy:
                 f"the provider asks to wait {error.retry_after_s:.0f} s, more than "
                 f"limits.max_wait_s = {self._max_wait_s:.0f}"
             )
-        if self.exhausted:
+        if error.kind != "rate_limit" and self.exhausted:
             return (
-                f"no retry: the run has used its {self.retries} retries for {self.calls} calls "
+                f"no retry: the run has used its {self._charged} retries for {self.calls} calls "
                 f"(limits.retry_budget = {self._share})"
             )
         return None
@@ -66,6 +68,7 @@ class RetryPolicy:
     def wait_s(self, error: ProviderError, attempt: int) -> float:
         """Return the seconds to wait after failed attempt number `attempt` (from 1), and count the retry."""
         self.retries += 1
+        self._charged += error.kind != "rate_limit"
         base = _BASE_S.get(error.kind, 0.5)
         cap = min(_CAP_S.get(error.kind, 30.0), self._max_wait_s)
         if error.retry_after_s is not None:
