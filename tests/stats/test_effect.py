@@ -139,5 +139,9 @@ def test_degenerate():
     apart = cliffs_delta([5.0] * 4, [1.0] * 4)
     assert apart.estimate == 1
     assert apart.low < 0.5
+    for scale in (1e-200, 1e90):
+        x, y = np.array([1.0, 2.0, 4.0]) * scale, np.array([1.0, 3.0, 2.0]) * scale
+        for e in (cohen_d(x, y), cohen_dz(x - y), cohen_dav(x, y), hedges_g(x, y), cliffs_delta(x, y)):
+            assert math.isnan(e.low) or e.low < e.high
     with pytest.raises(StatsError):
         cohen_dav([1.0, 2.0], [1.0])

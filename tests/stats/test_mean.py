@@ -56,7 +56,7 @@ def test_logit_t_by_hand():
     assert e.high == pytest.approx(1 / (1 + math.exp(-(2.197225 + half))), abs=1e-6)
 
 
-@pytest.mark.parametrize("values", [[], [math.nan], [3.0], [2.0, 2.0, 2.0], [0.1] * 10, [1e300]])
+@pytest.mark.parametrize("values", [[], [math.nan], [3.0], [2.0, 2.0, 2.0], [0.1] * 10, [1e90]])
 def test_degenerate_is_nan_with_a_reason(values):
     e = mean_t(values)
     assert math.isnan(e.low)

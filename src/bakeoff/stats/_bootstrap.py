@@ -180,6 +180,7 @@ def _levels(means: Float, mean: float, influence: Float, confidence: float, *, b
     below = float(np.mean(means < mean - slack)) + 0.5 * float(np.mean(np.abs(means - mean) <= slack))
     below = min(max(below, 1 / means.size), 1 - 1 / means.size)
     z0 = float(norm_ppf(below))
+    influence = influence / float(np.abs(influence).max())
     acceleration = float(np.sum(influence**3)) / (6 * float(np.sum(influence**2)) ** 1.5)
     ends = []
     for q in (tail, 1 - tail):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Codes = NDArray[np.intp]
 
 __all__ = [
+    "ROUNDING",
     "ClusterVariance",
     "MeanFit",
     "clustered_mean",
@@ -180,7 +181,8 @@ def few_clusters_warning(n_clusters: int) -> tuple[str, ...]:
     """Warn when there are too few clusters for the interval to be trusted fully."""
     if n_clusters >= FEW_CLUSTERS:
         return ()
-    return (f"only {n_clusters} clusters: intervals are rough below {FEW_CLUSTERS}; add clusters, not items",)
+    count = "1 cluster" if n_clusters == 1 else f"{n_clusters} clusters"
+    return (f"only {count}: intervals are rough below {FEW_CLUSTERS}; add clusters, not items",)
 
 
 def design_effect(scores: ArrayLike, clusters: ArrayLike, *, weights: ArrayLike | None = None) -> float:

@@ -203,10 +203,28 @@ def unpaired_test(sides: TwoSides, name: str, alternative: Alternative, rng: np.
         p, reason = t_p_value(statistic, fit.df, alternative), None
     else:
         statistic = nan
-        p, reason = (1.0, "all scores are equal") if fit.mean == 0 else (nan, _no_interval(sides))
+        p, reason = _no_spread_p(sides, alternative)
     return TestResult(
         p_value=p, statistic=statistic, df=fit.df, n=fit.n_units, method=name, alternative=alternative, reason=reason
     )
+
+
+def _no_spread_p(sides: TwoSides, alternative: Alternative) -> tuple[float, str]:
+    """Test two constant sides: as pass rates of their units if all scores are 0 or 1."""
+    if sides.fit.mean == 0:
+        return 1.0, "all scores are equal"
+    if not _constant_rates(sides):
+        return nan, _no_interval(sides)
+    a, b = sides.candidate.fit, sides.baseline.fit
+    tested = two_proportion_test(
+        round(a.mean * a.n_units),
+        a.n_units,
+        baseline_successes=round(b.mean * b.n_units),
+        baseline_n=b.n_units,
+        method="fisher",
+        alternative=alternative,
+    )
+    return tested.p_value, "no spread on either side: Fisher's test on the units"
 
 
 def unpaired_effect(sides: TwoSides) -> dict[str, float]:

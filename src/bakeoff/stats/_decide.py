@@ -6,7 +6,7 @@ from math import ceil, inf, isfinite, nan
 from typing import TYPE_CHECKING
 
 from bakeoff.errors import StatsError
-from bakeoff.stats._checks import check_alpha
+from bakeoff.stats._checks import check_alpha, is_number
 from bakeoff.stats._clusters import critical_value
 from bakeoff.stats._dist import norm_ppf
 from bakeoff.stats._format import format_interval, format_p, format_value, supported_decimals
@@ -22,7 +22,7 @@ def check_margin(margin: float | None) -> float | None:
     """Return the margin if it is a positive finite number, or `None`."""
     if margin is None:
         return None
-    if isinstance(margin, bool) or not isfinite(margin) or margin <= 0:
+    if not is_number(margin) or not isfinite(margin) or margin <= 0:
         raise StatsError(
             f"margin must be a positive number on the scale of the score (0.02 = 2 points), got {margin!r}"
         )

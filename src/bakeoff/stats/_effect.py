@@ -191,10 +191,12 @@ def cohen_dav(candidate: ArrayLike, baseline: ArrayLike, *, confidence: float = 
     n = a.size
     if n < 2:
         return _missing(confidence, n, "cohen_dav")
+    scale = max(float(np.abs(a).max()), float(np.abs(b).max()))
+    if scale > 0:
+        a, b = a / scale, b / scale
     v1, v2 = float(a.var(ddof=1)), float(b.var(ddof=1))
     mean_variance = (v1 + v2) / 2
-    scale = max(float(np.abs(a).max()), float(np.abs(b).max()))
-    if mean_variance <= (1e-12 * scale) ** 2:
+    if mean_variance <= 1e-24:
         return _missing(confidence, n, "cohen_dav")
     difference = a - b
     covariance = (v1 + v2 - float(difference.var(ddof=1))) / 2

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bakeoff.errors import StatsError
 from bakeoff.stats._checks import as_scores, check_confidence
-from bakeoff.stats._clusters import MeanFit, critical_value, fit_mean
+from bakeoff.stats._clusters import ROUNDING, MeanFit, critical_value, fit_mean
 from bakeoff.stats._dist import t_sf
 from bakeoff.stats._items import item_means
 from bakeoff.stats._result import Alternative, Estimate
@@ -73,10 +73,11 @@ def skew_warning(values: NDArray[np.float64]) -> tuple[str, ...]:
     if n < 3:
         return ()
     residuals = values - values.mean()
-    variance = float(residuals @ residuals) / n
-    if variance <= 0:
+    largest = float(abs(residuals).max())
+    if largest <= ROUNDING * float(abs(values).max()):
         return ()
-    skewness = float(residuals @ (residuals * residuals)) / n / variance**1.5
+    residuals /= largest
+    skewness = float(residuals @ (residuals * residuals)) / n / (float(residuals @ residuals) / n) ** 1.5
     if skewness * skewness <= 0.025 * n:
         return ()
     text = (

@@ -52,7 +52,10 @@ def welch_fit(candidate: MeanFit, baseline: MeanFit) -> MeanFit:
     """Combine two independent means: difference, root of summed variances, Welch-Satterthwaite df."""
     v1, v2 = candidate.se**2, baseline.se**2
     variance = v1 + v2
-    df = variance**2 / (v1**2 / candidate.df + v2**2 / baseline.df) if variance > 0 else nan
+    df = nan
+    if variance > 0:
+        share1, share2 = v1 / variance, v2 / variance
+        df = 1 / (share1**2 / candidate.df + share2**2 / baseline.df)
     return MeanFit(
         mean=candidate.mean - baseline.mean,
         se=sqrt(variance) if variance >= 0 else nan,
