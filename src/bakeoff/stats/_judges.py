@@ -99,7 +99,7 @@ def as_labelled(
     truth = as_vector(human, "human", length=len(verdict))
     weight = as_weights(weights, len(verdict))
     for name, values in (("judge", verdict), ("human", truth)):
-        if binary and not np.isin(values[~np.isnan(values)], (0.0, 1.0)).all():
+        if binary and not ((values == 0) | (values == 1) | np.isnan(values)).all():
             raise StatsError(f"{name} must be 0, 1 or nan here; use ppi_mean for graded scores")
     if label_probability is None:
         chance = np.ones(len(verdict))

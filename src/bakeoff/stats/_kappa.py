@@ -10,7 +10,6 @@ import numpy as np
 
 from bakeoff.errors import StatsError
 from bakeoff.stats._checks import check_confidence
-from bakeoff.stats._dist import z_value
 from bakeoff.stats._moments import critical_value
 from bakeoff.stats._result import Estimate
 
@@ -47,6 +46,14 @@ def encode_ratings(
     ratings: ArrayLike, labels: Sequence[object] | None = None
 ) -> tuple[NDArray[np.intp], tuple[object, ...]]:
     """Return codes (-1 for missing) and the categories in order: the given ones, or the sorted distinct values."""
+    numeric = np.asarray(ratings) if labels is None else np.empty(0, dtype=object)
+    if numeric.dtype.kind in "iufb":
+        seen = ~np.isnan(numeric.astype(np.float64))
+        distinct, inverse = np.unique(numeric[seen], return_inverse=True)
+        fast = np.full(numeric.shape, -1, dtype=np.intp)
+        fast[seen] = inverse
+        whole = bool((distinct == np.floor(distinct)).all()) and bool((np.abs(distinct) < 2**53).all())
+        return fast, tuple((distinct.astype(np.int64) if whole else distinct).tolist())
     array = np.asarray(ratings, dtype=object)
     present = [value for value in array.ravel().tolist() if not _is_missing(value)]
     if labels is None:
@@ -64,6 +71,13 @@ def encode_ratings(
         raise StatsError(f"ratings hold {sorted(map(str, unknown))!r}, not among labels {list(order)!r}")
     codes = np.array([-1 if _is_missing(v) else index[v] for v in array.ravel().tolist()], dtype=np.intp)
     return codes.reshape(array.shape), order
+
+
+def _paired(columns: list[list[object]]) -> NDArray[np.generic]:
+    """Return labels of shape (items, 2): numbers where all are numbers, else objects."""
+    if all(isinstance(v, (bool, int, float, np.number, np.bool_)) for column in columns for v in column):
+        return np.array(columns, dtype=np.float64).T
+    return np.array([[*column, None] for column in columns], dtype=object)[:, :-1].T
 
 
 def _credit(size: int, weights: KappaWeights) -> Float:
@@ -94,8 +108,8 @@ def _kappa(table: Float, credit: Float) -> tuple[float, float, float, float]:
 
 
 def cohen_kappa(
-    first: ArrayLike,
-    second: ArrayLike,
+    first: Sequence[object] | NDArray[np.generic],
+    second: Sequence[object] | NDArray[np.generic],
     *,
     weights: KappaWeights = "nominal",
     labels: Sequence[object] | None = None,
@@ -104,8 +118,9 @@ def cohen_kappa(
     """Estimate Cohen's kappa of two raters, weighted or not, with an add-half interval.
 
     `kappa = (po - pe) / (1 - pe)` (Cohen 1960, 1968). The interval uses the delta-method standard error of Fleiss,
-    Cohen & Everitt (1969) on the table with 1/2 added to each cell, which covers 95% where the plain one covers
-    91-94% at 50-100 items; the estimate itself is from the raw table.
+    Cohen & Everitt (1969) on the table with 1/2 added to each cell, and a t quantile: it covers 94-95% where the plain
+    one covers 90-93% at 50-100 items, and has a width at perfect agreement. The estimate and its standard error are
+    from the raw table.
 
     Args:
         first: Labels by one rater (for instance a judge), shape (items,); None or `nan` is missing.
@@ -126,10 +141,11 @@ def cohen_kappa(
         (0.6, 10)
     """
     confidence = check_confidence(confidence)
-    if np.shape(first) != np.shape(second) or np.ndim(first) != 1:
-        raise StatsError(f"both raters need one label per item, got shapes {np.shape(first)} and {np.shape(second)}")
-    pair = np.array([list(np.asarray(first, dtype=object)), list(np.asarray(second, dtype=object))], dtype=object).T
-    codes, order = encode_ratings(pair, labels)
+    # Through lists: an array of strings would turn a missing value into the string "nan".
+    columns = [list(first), list(second)]
+    if len(columns[0]) != len(columns[1]) or any(isinstance(v, (list, np.ndarray)) for c in columns for v in c):
+        raise StatsError(f"both raters need one label per item, got {len(columns[0])} and {len(columns[1])} labels")
+    codes, order = encode_ratings(_paired(columns), labels)
     both = (codes >= 0).all(axis=1)
     size = len(order)
     dropped = int((~both).sum())
@@ -154,8 +170,10 @@ def cohen_kappa(
     result = replace(result, observed=observed, expected=expected)
     if np.isnan(kappa):
         return replace(result, reason="all labels are one category: agreement beyond chance is undefined")
+    if kept.shape[0] < 2:
+        return replace(result, estimate=kappa, reason="one item: the spread over items is unknown")
     centre, _, _, half_se = _kappa(table + 0.5, credit)
-    half = z_value(confidence) * half_se
+    half = critical_value(confidence, len(kept) - 1) * half_se
     low, high = max(-1.0, min(centre - half, kappa)), min(1.0, max(centre + half, kappa))
     warnings = result.warnings
     if observed >= 0.9 and kappa < 0.5:
