@@ -178,6 +178,24 @@ def test_max_t_degenerate():
         same.get("z")
 
 
+def test_what_was_found_in_words():
+    base = [0.2, 0.4, 0.3, 0.6, 0.1, 0.5, 0.4, 0.3]
+    data = {
+        "base": base,
+        "up": [0.5, 0.6, 0.7, 0.8, 0.4, 0.6, 0.9, 0.5],
+        "same": [0.3, 0.3, 0.3, 0.5, 0.2, 0.5, 0.5, 0.2],
+    }
+    text = max_t(data, baseline="base").sentence
+    assert text == (
+        "1 of 2 comparisons shows a difference after correction (max_t_exact): "
+        "'up' against 'base' +0.275 (+0.147 to +0.403)."
+    )
+    quiet = max_t({"base": base, "same": data["same"]}).sentence
+    assert quiet == "None of the 1 comparison shows a difference after correction (max_t_exact)."
+    assert "can be tested" in max_t({"a": [math.nan], "b": [1.0]}).sentence
+    assert "(tukey)" in tukey(BLOOD).sentence
+
+
 def test_one_sided_max_t():
     data = paired_data(12, 3, seed=8, shift=0.5)
     up = max_t(data, baseline="v0", alternative="greater")

@@ -45,6 +45,7 @@ class SignFlips:
         centred = np.where(present, difference - self.mean, 0.0)
         # a spread that is only rounding noise is no spread
         scale = np.abs(filled).max(axis=0, initial=0.0)
+        self.mean[np.abs(self.mean) < 1e-14 * scale] = 0.0
         centred[np.abs(centred) < 1e-12 * scale] = 0.0
         if clusters is not None:
             codes = encode_clusters(clusters, n=means.shape[0])

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["ManyComparisons", "NamedDifference", "TiedSet", "max_t", "named_columns", "tied_set"]
 
 _TIE = 1 - 1e-9
+_LISTED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,28 @@ class ManyComparisons:
     """Independent units: items, or clusters where there are any."""
     reason: str | None = None
     warnings: tuple[str, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """What was found, in one sentence: every difference that survives the correction."""
+        known = [one for one in self.comparisons if one.p_adjusted == one.p_adjusted]
+        total = f"{len(self.comparisons)} comparison{'' if len(self.comparisons) == 1 else 's'}"
+        if not known:
+            return f"None of the {total} can be tested: {self.reason or self.comparisons[0].reason}."
+        found = sorted(
+            (one for one in known if one.p_adjusted <= 1 - self.confidence), key=lambda one: -abs(one.estimate)
+        )
+        if not found:
+            return f"None of the {total} shows a difference after correction ({self.method})."
+        listed = [
+            f"{one.candidate!r} against {one.baseline!r} {one.estimate:+.3g} ({one.low:+.3g} to {one.high:+.3g})"
+            for one in found[:_LISTED]
+        ]
+        more = f"; and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
+        verb = "shows" if len(found) == 1 else "show"
+        return (
+            f"{len(found)} of {total} {verb} a difference after correction ({self.method}): {'; '.join(listed)}{more}."
+        )
 
     def get(self, candidate: str, baseline: str | None = None) -> NamedDifference:
         """Return the comparison of `candidate` (with `baseline`, when there are several).

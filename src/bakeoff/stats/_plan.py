@@ -207,7 +207,7 @@ def plan_comparison(
         n_items=n_items,
         n_calls=_calls(n_items, design),
         design=design,
-        test=design.test,
+        test=design.test_for(n_items),
         alpha_per_test=design.alpha_per_test,
         se=se,
         half_width=half_width,
@@ -275,7 +275,7 @@ def items_needed(difference: float, *, design: ComparisonDesign | None = None) -
         power=planned_power(n, difference, design=design),
         difference=difference,
         design=design,
-        test=design.test,
+        test=design.test_for(n),
         sentence=sentence,
     )
 
