@@ -112,7 +112,7 @@ def manifest_of(experiment: Experiment, run_id: str) -> Manifest:
         run_id=run_id,
         name=spec.name,
         description=spec.description,
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         spec=spec.model_dump(mode="json", exclude_defaults=True, by_alias=True),
         source=experiment.source,
         base_dir=str(experiment.base_dir),

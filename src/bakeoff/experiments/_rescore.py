@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.errors import SpecError
@@ -75,6 +76,7 @@ async def rescore_run(
             "metrics": metrics,
             "primary": metrics[0].metric,
             "status": "running",
+            "created_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "tags": {**old.tags, "scored_from": run_id},
             "spec": {**old.spec, "evaluators": [evaluator.spec() for evaluator in built], "analysis": analysis},
         }

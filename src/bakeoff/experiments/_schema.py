@@ -18,4 +18,18 @@ def experiment_schema() -> dict[str, Any]:
     evaluators = evaluator_schema()
     schema["$defs"] = {**schema.get("$defs", {}), **evaluators.pop("$defs", {})}
     schema["properties"]["evaluators"]["items"] = evaluators
+    _allow_short_forms(schema)
     return schema
+
+
+def _allow_short_forms(schema: dict[str, Any]) -> None:
+    """Say what the validators of the models accept besides the full form."""
+    properties = schema["properties"]
+    models = properties["models"]
+    models["additionalProperties"] = {"anyOf": [{"type": "string"}, models["additionalProperties"]]}
+    for name, short in (("mlflow", {"type": "boolean"}), ("allocation", {"type": "string"})):
+        properties[name] = {
+            "anyOf": [short, {key: value for key, value in properties[name].items() if key != "default"}]
+        }
+    named = {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}
+    properties["variants"] = {"anyOf": [properties["variants"], {"type": "array", "items": named}]}
