@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf, nan, sqrt
+from math import inf, isfinite, nan, sqrt
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -92,9 +92,12 @@ def bootstrap_mean(
         return Estimate(
             estimate=mean, low=nan, high=nan, confidence=confidence, n=sums.size, method=name, reason=reason
         )
-    generator = as_rng(rng)
+    generator, reason = as_rng(rng), None
     if method == "t":
         low, high, se = _studentised(sums, sizes, mean, resamples, confidence, generator)
+        if not (isfinite(low) and isfinite(high)):
+            low, high = nan, nan
+            reason = "no interval: too many resamples have no spread of their own; use more items or another method"
     else:
         means = _resampled_means(sums, sizes, resamples, generator)
         levels = _levels(means, mean, influence, confidence, bca=method == "bca")
@@ -109,6 +112,7 @@ def bootstrap_mean(
         method=name,
         se=se,
         df=inf,
+        reason=reason,
         assumptions=("clusters are independent of each other" if codes is not None else "items are independent",),
         warnings=() if codes is None else few_clusters_warning(sums.size),
     )
@@ -194,6 +198,8 @@ def _studentised(
 ) -> tuple[float, float, float]:
     n = sums.size
     r = sums - mean * sizes
+    unit = float(np.abs(r).max())
+    r /= unit  # squares of tiny numbers would vanish
     if (sizes == sizes[0]).all():
         totals = _resampled_totals([r, r * r], resamples, rng)
         weight = np.full(resamples, n * sizes[0])
@@ -209,11 +215,11 @@ def _studentised(
         t = shift / (np.sqrt(squares * n / (n - 1)) / weight)
     # A resample without spread has no t: 0/0 carries nothing, the rest are infinitely far out.
     t = t[~np.isnan(t)]
-    se = sqrt(float(r @ r) * n / (n - 1)) / float(sizes.sum())
+    se = unit * sqrt(float(r @ r) * n / (n - 1)) / float(sizes.sum())
     tail = (1 - confidence) / 2
     upper = float(np.quantile(t, 1 - tail, method="higher"))
     lower = float(np.quantile(t, tail, method="lower"))
-    return mean - upper * se, mean - lower * se, float(shift.std(ddof=1))
+    return mean - upper * se, mean - lower * se, unit * float(shift.std(ddof=1))
 
 
 def bootstrap_means(
