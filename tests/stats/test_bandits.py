@@ -215,6 +215,32 @@ def test_cost_aware_choice_prefers_reward_per_cost() -> None:
     assert sum(free.pulls.values()) == 20
 
 
+def test_the_budget_ends_the_choosing() -> None:
+    bandit = Bandit(UCB1(), arms=["a", "b"], seed=5, per_cost=True, budget=1.0)
+    pulls = 0
+    while not bandit.exhausted:
+        bandit.update(bandit.select().arm, 1.0, cost=0.1)
+        pulls += 1
+        bandit = Bandit.from_state(json.loads(json.dumps(bandit.to_state())))
+    assert pulls == 10
+    with pytest.raises(StatsError, match="used up"):
+        bandit.select()
+    # pending pulls are expected to cost what their arm costs
+    waiting = Bandit(UCB1(), arms=["a", "b"], seed=5, budget=1.0)
+    for arm in ("a", "b"):
+        waiting.update(arm, 1.0, cost=0.2)
+    waiting.select_batch(3)
+    assert waiting.exhausted
+    with pytest.raises(StatsError, match="per_cost"):
+        Bandit(Uniform(), arms=["a", "b"], seed=1, per_cost=True)
+
+
+def test_rewards_of_any_size_where_the_policy_allows_them() -> None:
+    for policy in (Uniform(), EpsilonGreedy(), Thompson(reward="normal")):
+        bandit = Bandit(policy, arms=["a", "b"], seed=1)
+        bandit.update(bandit.select().arm, -250.0)
+
+
 def test_logged_propensities_are_the_real_frequencies() -> None:
     # one fixed state, many seeds: how often an arm is chosen must be what select() said
     for policy in (Thompson(), EpsilonGreedy(epsilon=0.3), UCB1()):

@@ -44,7 +44,7 @@ def test_binary_evidence_is_the_closed_form(a: list[float], data: st.DataObject)
     assert result.n + result.n_missing == len(a)
     assert result.n_missing == missing
     if result.n:
-        assert result.e_value == pytest.approx(max(1.0, float(discordant_e_value(wins, losses))))
+        assert result.e_value == pytest.approx(float(discordant_e_value(wins, losses)))
         assert (result.p_value <= 0.05) == (result.low > 0 or result.high < 0)
         assert -1 <= result.low <= result.high <= 1
     else:
@@ -208,7 +208,10 @@ def test_state_survives_json_and_continues(kind: str) -> None:
     assert resumed.result().words == whole.result().words
 
 
-@pytest.mark.parametrize("state", [{}, {"version": 2}, {"version": 1}, {"version": 1, "config": None}])
+@pytest.mark.parametrize(
+    "state",
+    [{}, {"version": 2}, {"version": 1}, {"version": 1, "config": None}, {"version": 1, "config": {"alpha": "x"}}],
+)
 def test_damaged_state_is_refused(state: dict[str, object]) -> None:
     with pytest.raises(StatsError, match="state"):
         SequentialComparison.from_state(state)
@@ -345,6 +348,40 @@ def test_race_refuses_wrong_batches() -> None:
     with pytest.raises(StatsError, match="two different"):
         RaceConfig(variants=("a", "a"), planned_n=10)
     assert isnan(race.result().means["a"])
+
+
+@given(st.permutations([0, 1, 2, 3]))
+@settings(max_examples=8, deadline=None)
+def test_the_order_of_the_variants_does_not_matter(order: list[int]) -> None:
+    scores = race_scores([0.9, 0.7, 0.65, 0.3], 300, seed=5)
+    plain = PairedRace(RaceConfig(variants=tuple(scores), planned_n=300))
+    mixed = PairedRace(RaceConfig(variants=tuple(f"v{i}" for i in order), planned_n=300))
+    for race in (plain, mixed):
+        run_race(race, scores)
+    assert set(plain.survivors) == set(mixed.survivors)
+    assert {(o.variant, o.n) for o in plain.result().eliminated} == {
+        (o.variant, o.n) for o in mixed.result().eliminated
+    }
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-8, 1e8, 1e90])
+def test_the_unit_of_the_score_does_not_matter(scale: float) -> None:
+    rng = np.random.default_rng(12)
+    a, b = rng.normal(10, 3, 100), rng.normal(9, 3, 100)
+    config = SequentialConfig(kind="continuous", planned_n=100)
+    one, two = SequentialComparison(config).update(a, b), SequentialComparison(config).update(a * scale, b * scale)
+    assert two.p_value == pytest.approx(one.p_value)
+    assert two.low == pytest.approx(one.low * scale)
+
+
+def test_p_keeps_the_best_look_and_e_is_now() -> None:
+    comparison = SequentialComparison()
+    first = comparison.update([1] * 5, [0] * 5)
+    second = comparison.update([0] * 5, [1] * 5)
+    assert second.p_value == first.p_value == pytest.approx(6 / 32)
+    assert second.e_value == pytest.approx(
+        float(discordant_e_value(5, 5))
+    )  # an e-value for e-BH, not a running maximum
 
 
 def test_all_missing_never_decides() -> None:

@@ -35,20 +35,11 @@ from bakeoff.stats._bandit_simulation import (
     simulate_best_arm,
     simulate_regret,
 )
-from bakeoff.stats._bayes import (
-    STOPPING_WARNING,
-    BayesComparison,
-    BestOfK,
-    bayes_paired_binary,
-    bayes_proportions,
-    bayes_scores,
-    prob_best_beta,
-    prob_best_normal,
-    prob_beta_greater,
-    shrinkage_sd,
-)
+from bakeoff.stats._bayes import BayesComparison, bayes_paired_binary, bayes_proportions, bayes_scores, shrinkage_sd
+from bakeoff.stats._bayes_best import STOPPING_WARNING, BestOfK, prob_best_beta, prob_best_normal, prob_beta_greater
 from bakeoff.stats._best import BestMethod, BestOfMany, Shrunken, best_of_many, holdout_split, shrink
 from bakeoff.stats._best_arm import LUCB, HalvingRound, Hyperband, SequentialHalving, halving_rounds, hyperband_brackets
+from bakeoff.stats._betting import betting_interval, paired_binary_interval
 from bakeoff.stats._bootstrap import BootstrapMethod, bootstrap, bootstrap_mean, bootstrap_means
 from bakeoff.stats._changepoint import ChangePoint, find_changepoint
 from bakeoff.stats._clusters import ClusterVariance, clustered_mean, design_effect
@@ -58,11 +49,9 @@ from bakeoff.stats._confidence_sequence import (
     asymptotic_confidence_sequence,
     beta_binomial_confidence_sequence,
     beta_binomial_e_value,
-    betting_interval,
     empirical_bernstein_confidence_sequence,
     mixture_rho2,
     msprt,
-    paired_binary_interval,
     robbins_boundary,
 )
 from bakeoff.stats._contextual import LinearBandit
@@ -193,7 +182,8 @@ from bakeoff.stats._ratio import RatioDifference, RatioMethod, cost_per_success,
 from bakeoff.stats._result import Alternative, Difference, Estimate, Kind, TestResult, Verdict
 from bakeoff.stats._rule import SummaryMethod, summarize
 from bakeoff.stats._run_length import ChartKind, chart_threshold, run_length, simulate_run_lengths
-from bakeoff.stats._sequential import SequentialComparison, SequentialConfig, SequentialMethod, SequentialResult
+from bakeoff.stats._sequential import SequentialComparison, SequentialResult
+from bakeoff.stats._sequential_config import SequentialConfig, SequentialMethod
 from bakeoff.stats._srm_sequential import srm_e_value
 from bakeoff.stats._unpaired import (
     TwoProportionMethod,

@@ -10,6 +10,8 @@ import numpy as np
 
 from bakeoff.errors import StatsError
 from bakeoff.stats._bandit_policies import (
+    KLUCB,
+    UCB1,
     ArmStats,
     BanditPolicy,
     EpsilonGreedy,
@@ -18,6 +20,7 @@ from bakeoff.stats._bandit_policies import (
     policy_from_dict,
     policy_to_dict,
 )
+from bakeoff.stats._state import STATE_VERSION, reading_state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,7 +58,9 @@ class Bandit:
         seed: Seed of the choices.
         floor: Smallest probability of every arm, at most 1 / arms. 0.05-0.1 is usual online.
         discount: Factor on old rewards at each new one, in (0, 1]; 1 = never forget.
-        per_cost: Choose by reward per cost (fractional KUBE): the index is divided by the arm's mean cost.
+        per_cost: Choose by reward per cost (fractional KUBE): the index is divided by the arm's mean cost. For
+            `Thompson`, `UCB1` and `KLUCB` with rewards of at least 0.
+        budget: Cost at which choosing ends (`exhausted`); None = no limit.
 
     Raises:
         StatsError: Fewer than two arms, a name twice, a floor or discount out of range.
@@ -83,6 +88,7 @@ class Bandit:
         floor: float = 0.0,
         discount: float = 1.0,
         per_cost: bool = False,
+        budget: float | None = None,
     ) -> None:
         names = tuple(arms)
         if len(names) < 2 or len(set(names)) != len(names):
@@ -91,8 +97,13 @@ class Bandit:
             raise StatsError(f"floor must lie in [0, {1 / len(names):.3g}] for {len(names)} arms, got {floor!r}")
         if not 0 < discount <= 1:
             raise StatsError(f"discount must lie in (0, 1], got {discount!r}")
+        if per_cost and not isinstance(policy, Thompson | UCB1 | KLUCB):
+            raise StatsError(f"per_cost works with Thompson, UCB1 and KLUCB, got {policy!r}")
+        if budget is not None and not budget > 0:
+            raise StatsError(f"budget must be positive, got {budget!r}")
         self.policy = policy
         self.arms = names
+        self.budget = budget
         self.floor, self.discount, self.per_cost = float(floor), float(discount), per_cost
         self._rng = np.random.default_rng(seed)
         self._sums = np.zeros((4, len(names)))  # rewards seen, their sum, their squares, pending
@@ -116,6 +127,21 @@ class Bandit:
     def means(self) -> dict[str, float]:
         """Mean reward per arm. Biased downwards for rarely pulled arms: not for reporting (`arm_inference`)."""
         return dict(zip(self.arms, self.stats.mean.tolist(), strict=True))
+
+    @property
+    def spent(self) -> float:
+        """Cost reported so far."""
+        return float(self._costs[1].sum())
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the budget is used up: by what was reported, plus pending pulls at their arm's mean cost."""
+        if self.budget is None:
+            return False
+        seen, total = self._costs
+        overall = self.spent / seen.sum() if seen.sum() > 0 else 0.0
+        expected = np.where(seen > 0, total / np.maximum(seen, 1.0), overall)
+        return self.spent + float(self._sums[3] @ expected) >= self.budget
 
     def _index(self, stats: ArmStats) -> Float:
         index = self.policy.index(stats, self._rng)
@@ -145,8 +171,10 @@ class Bandit:
             The choice.
 
         Raises:
-            StatsError: Every arm was removed.
+            StatsError: Every arm was removed, or the budget is used up (`recommend` names the arm to keep).
         """
+        if self.exhausted:
+            raise StatsError(f"the budget of {self.budget!r} is used up ({self.spent:.6g} spent); take `recommend()`")
         live = [i for i, arm in enumerate(self.arms) if arm not in self._removed]
         if not live:
             raise StatsError("every arm was removed; there is nothing to choose from")
@@ -228,7 +256,7 @@ class Bandit:
         if reward != reward:
             self.cancel(arm)
             return
-        bounded = not isinstance(self.policy, EpsilonGreedy) and self._needs_unit()
+        bounded = self._needs_unit()
         if not isfinite(reward) or (bounded and not 0 <= reward <= 1):
             raise StatsError(f"reward must be finite{' and lie in [0, 1]' if bounded else ''}, got {reward!r}")
         if cost is not None and not (isfinite(cost) and cost >= 0):
@@ -241,7 +269,7 @@ class Bandit:
 
     def _needs_unit(self) -> bool:
         policy = self.policy.base if isinstance(self.policy, TopTwoThompson) else self.policy
-        return not (isinstance(policy, Thompson) and policy.reward == "normal")
+        return isinstance(policy, UCB1 | KLUCB) or (isinstance(policy, Thompson) and policy.reward == "bernoulli")
 
     def cancel(self, arm: str) -> None:
         """Forget one pending pull of `arm` whose outcome never came: missing, not a failure."""
@@ -269,12 +297,13 @@ class Bandit:
     def to_state(self) -> dict[str, Any]:
         """Return everything, the generator included, as a plain dict that JSON can hold."""
         return {
-            "version": 1,
+            "version": STATE_VERSION,
             "policy": policy_to_dict(self.policy),
             "arms": list(self.arms),
             "floor": self.floor,
             "discount": self.discount,
             "per_cost": self.per_cost,
+            "budget": self.budget,
             "sums": self._sums.tolist(),
             "costs": self._costs.tolist(),
             "pulls": self._pulls.tolist(),
@@ -289,9 +318,7 @@ class Bandit:
         Raises:
             StatsError: The state is of another version or damaged.
         """
-        try:
-            if state["version"] != 1:
-                raise StatsError(f"state version must be 1, got {state['version']!r}")
+        with reading_state(state, "a bandit"):
             bandit = cls(
                 policy_from_dict(dict(state["policy"])),
                 arms=state["arms"],
@@ -299,6 +326,7 @@ class Bandit:
                 floor=state["floor"],
                 discount=state["discount"],
                 per_cost=bool(state["per_cost"]),
+                budget=state["budget"],
             )
             k = len(bandit.arms)
             bandit._sums = np.asarray(state["sums"], dtype=np.float64).reshape(4, k)
@@ -306,6 +334,4 @@ class Bandit:
             bandit._pulls = np.asarray(state["pulls"], dtype=np.int64).reshape(k)
             bandit._removed = {str(arm) for arm in state["removed"]}
             bandit._rng.bit_generator.state = state["rng"]
-        except (KeyError, TypeError, AttributeError) as error:
-            raise StatsError(f"state of a bandit is damaged: {error!r}") from error
         return bandit

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from bakeoff.errors import StatsError
+from bakeoff.stats._betting import betting_interval
 from bakeoff.stats._checks import check_confidence
-from bakeoff.stats._confidence_sequence import betting_interval
 from bakeoff.stats._dist import log_beta, norm_sf, z_value
 from bakeoff.stats._result import Estimate, TestResult
 

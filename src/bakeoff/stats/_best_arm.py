@@ -12,6 +12,7 @@ from bakeoff.errors import StatsError
 from bakeoff.stats._bandit_policies import bernoulli_kl
 from bakeoff.stats._checks import as_scores, check_alpha, check_count
 from bakeoff.stats._order import item_means
+from bakeoff.stats._state import STATE_VERSION, reading_state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -162,20 +163,18 @@ class SequentialHalving:
     def to_state(self) -> dict[str, Any]:
         """Return everything as a plain dict that JSON can hold."""
         return {
-            "version": 1, "variants": list(self.variants), "budget": self.budget, "eta": self.eta,
+            "version": STATE_VERSION, "variants": list(self.variants), "budget": self.budget, "eta": self.eta,
             "round": self._round, "alive": list(self._alive), "n": dict(self._n), "total": dict(self._total),
         }  # fmt: skip
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> SequentialHalving:
         """Return the object that `to_state` described."""
-        try:
+        with reading_state(state, "sequential halving"):
             halving = cls(state["variants"], budget=int(state["budget"]), eta=float(state["eta"]))
             halving._round, halving._alive = int(state["round"]), [str(name) for name in state["alive"]]
             halving._n = {name: int(state["n"][name]) for name in halving.variants}
             halving._total = {name: float(state["total"][name]) for name in halving.variants}
-        except (KeyError, TypeError, AttributeError) as error:
-            raise StatsError(f"state of sequential halving is damaged: {error!r}") from error
         return halving
 
 
@@ -302,7 +301,7 @@ class Hyperband:
     def to_state(self) -> dict[str, Any]:
         """Return everything as a plain dict that JSON can hold."""
         return {
-            "version": 1, "variants": list(self.variants), "max_items": self.max_items, "eta": self.eta,
+            "version": STATE_VERSION, "variants": list(self.variants), "max_items": self.max_items, "eta": self.eta,
             "bracket": self._bracket, "step": self._step, "used": self._used, "alive": list(self._alive),
             "n": dict(self._n), "total": dict(self._total),
         }  # fmt: skip
@@ -310,14 +309,12 @@ class Hyperband:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Hyperband:
         """Return the object that `to_state` described."""
-        try:
+        with reading_state(state, "Hyperband"):
             search = cls(state["variants"], max_items=int(state["max_items"]), eta=float(state["eta"]))
             search._bracket, search._step, search._used = (int(state[name]) for name in ("bracket", "step", "used"))
             search._alive = [str(name) for name in state["alive"]]
             search._n = {name: int(state["n"][name]) for name in search.variants}
             search._total = {name: float(state["total"][name]) for name in search.variants}
-        except (KeyError, TypeError, AttributeError) as error:
-            raise StatsError(f"state of Hyperband is damaged: {error!r}") from error
         return search
 
 
@@ -419,18 +416,16 @@ class LUCB:
     def to_state(self) -> dict[str, Any]:
         """Return everything as a plain dict that JSON can hold."""
         return {
-            "version": 1, "arms": list(self.arms), "delta": self.delta, "epsilon": self.epsilon,
+            "version": STATE_VERSION, "arms": list(self.arms), "delta": self.delta, "epsilon": self.epsilon,
             "n": self._n.tolist(), "total": self._total.tolist(), "t": self._t,
         }  # fmt: skip
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> LUCB:
         """Return the object that `to_state` described."""
-        try:
+        with reading_state(state, "LUCB"):
             lucb = cls(state["arms"], delta=float(state["delta"]), epsilon=float(state["epsilon"]))
             lucb._n = np.asarray(state["n"], dtype=np.float64).reshape(len(lucb.arms))
             lucb._total = np.asarray(state["total"], dtype=np.float64).reshape(len(lucb.arms))
             lucb._t = int(state["t"])
-        except (KeyError, TypeError, AttributeError) as error:
-            raise StatsError(f"state of LUCB is damaged: {error!r}") from error
         return lucb

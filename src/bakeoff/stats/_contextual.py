@@ -9,6 +9,7 @@ import numpy as np
 
 from bakeoff.errors import StatsError
 from bakeoff.stats._bandit import Choice
+from bakeoff.stats._state import STATE_VERSION, reading_state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -150,7 +151,7 @@ class LinearBandit:
     def to_state(self) -> dict[str, Any]:
         """Return everything, the generator included, as a plain dict that JSON can hold."""
         return {
-            "version": 1, "arms": list(self.arms), "features": self.features, "method": self.method,
+            "version": STATE_VERSION, "arms": list(self.arms), "features": self.features, "method": self.method,
             "width": self.width, "ridge": self.ridge, "floor": self.floor, "gram": self._gram.tolist(),
             "moment": self._moment.tolist(), "rng": self._rng.bit_generator.state,
         }  # fmt: skip
@@ -162,7 +163,7 @@ class LinearBandit:
         Raises:
             StatsError: The state is damaged.
         """
-        try:
+        with reading_state(state, "a linear bandit"):
             bandit = cls(
                 state["arms"], features=int(state["features"]), seed=0, method=state["method"],
                 width=float(state["width"]), ridge=float(state["ridge"]), floor=float(state["floor"]),
@@ -171,6 +172,4 @@ class LinearBandit:
             bandit._gram = np.asarray(state["gram"], dtype=np.float64).reshape(k, d, d)
             bandit._moment = np.asarray(state["moment"], dtype=np.float64).reshape(k, d)
             bandit._rng.bit_generator.state = state["rng"]
-        except (KeyError, TypeError, AttributeError) as error:
-            raise StatsError(f"state of a linear bandit is damaged: {error!r}") from error
         return bandit

@@ -13,7 +13,9 @@ from bakeoff.stats._checks import as_scores, check_count
 from bakeoff.stats._evalues import exp_capped
 from bakeoff.stats._order import item_means, order_check
 from bakeoff.stats._race_words import race_words
-from bakeoff.stats._sequential import SequentialConfig, sequential_evidence, sequential_limits, validated_scores
+from bakeoff.stats._sequential import sequential_evidence, sequential_limits, validated_scores
+from bakeoff.stats._sequential_config import SequentialConfig
+from bakeoff.stats._state import STATE_VERSION, reading_state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -381,7 +383,7 @@ class PairedRace:
         settings: dict[str, Any] = asdict(self._config)
         settings |= {"variants": list(self._config.variants), "score_range": list(self._config.score_range)}
         return {
-            "version": 1,
+            "version": STATE_VERSION,
             "config": settings,
             "scores": [list(column) for column in self._scores],
             "eliminated": [asdict(out) for out in self._eliminated],
@@ -396,9 +398,7 @@ class PairedRace:
         Raises:
             StatsError: The state is of another version or damaged.
         """
-        try:
-            if state["version"] != 1:
-                raise StatsError(f"state version must be 1, got {state['version']!r}")
+        with reading_state(state, "a race"):
             known = {f.name for f in fields(RaceConfig)}
             settings = {name: value for name, value in state["config"].items() if name in known}
             settings["variants"] = tuple(settings["variants"])
@@ -410,6 +410,4 @@ class PairedRace:
             race._eliminated = [Elimination(**out) for out in state["eliminated"]]
             race._look = int(state["look"])
             race._spent = int(state["spent"])
-        except (KeyError, TypeError, AttributeError) as error:
-            raise StatsError(f"state of a race is damaged: {error!r}") from error
         return race

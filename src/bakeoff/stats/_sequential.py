@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
 from math import exp, inf, isfinite, log, nan
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bakeoff.errors import StatsError
-from bakeoff.stats._checks import as_scores, check_alpha, check_alternative, check_count
-from bakeoff.stats._confidence_sequence import betting_interval, mixture_limits, mixture_rho2, paired_binary_interval
+from bakeoff.stats._betting import betting_interval, paired_binary_interval
+from bakeoff.stats._checks import as_scores
+from bakeoff.stats._confidence_sequence import mixture_limits, mixture_rho2
 from bakeoff.stats._evalues import exp_capped, log_betting, log_discordant, log_normal_mixture
 from bakeoff.stats._order import item_means, order_check
-from bakeoff.stats._result import Alternative, Difference, Kind
+from bakeoff.stats._result import Difference
+from bakeoff.stats._sequential_config import SequentialConfig
 from bakeoff.stats._sequential_words import sequential_words, verdict_of
+from bakeoff.stats._state import STATE_VERSION, reading_state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,8 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SequentialComparison",
-    "SequentialConfig",
-    "SequentialMethod",
     "SequentialResult",
     "paired_units",
     "sequential_evidence",
@@ -34,110 +35,13 @@ __all__ = [
     "validated_scores",
 ]
 
-SequentialMethod = Literal["auto", "e_process", "betting", "asymptotic"]
-"""How evidence is kept: `auto` takes the e-process for pass/fail, betting for bounded, asymptotic for unbounded."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SequentialConfig:
-    """What a sequential comparison asks, fixed before the first score.
-
-    Args:
-        kind: Kind of score.
-        alpha: Chance of a false "better" or "worse", over all looks together.
-        alternative: `greater` spends everything on "the candidate is higher".
-        margin: Largest difference that does not matter, on the scale of the score. Needed for "equivalent".
-        planned_n: Items at which the comparison ends without an answer; also tunes the asymptotic interval.
-        min_n: Items before the first decision; 30 for the asymptotic method, otherwise 1.
-        score_range: Smallest and largest possible score of a bounded metric.
-        repeats: Scores per item and variant; more than one makes the item mean the unit.
-        clustered: Items come in clusters, and the cluster mean is the unit.
-        higher_is_better: False for costs, latencies and error counts: "better" then means lower.
-        stop_when_not_worse: Stop as soon as "not worse than the baseline by more than the margin" is shown.
-        method: Overrides the choice of method.
-
-    Raises:
-        StatsError: A value out of range, or `planned_n` missing where it is needed.
-
-    Examples:
-        >>> SequentialConfig(kind="bounded", planned_n=500).resolved_method
-        'betting'
-    """
-
-    kind: Kind = "binary"
-    alpha: float = 0.05
-    alternative: Alternative = "two-sided"
-    margin: float | None = None
-    planned_n: int | None = None
-    min_n: int | None = None
-    score_range: tuple[float, float] = (0.0, 1.0)
-    repeats: int = 1
-    clustered: bool = False
-    higher_is_better: bool = True
-    stop_when_not_worse: bool = False
-    method: SequentialMethod = "auto"
-
-    def __post_init__(self) -> None:
-        check_alpha(self.alpha)
-        check_alternative(self.alternative)
-        check_count(self.repeats, "repeats", minimum=1)
-        if self.kind not in get_args(Kind):
-            raise StatsError(f"kind must be one of {list(get_args(Kind))}, got {self.kind!r}")
-        if self.method not in get_args(SequentialMethod):
-            raise StatsError(f"method must be one of {list(get_args(SequentialMethod))}, got {self.method!r}")
-        if self.planned_n is not None:
-            check_count(self.planned_n, "planned_n", minimum=2)
-        if self.min_n is not None:
-            check_count(self.min_n, "min_n", minimum=1)
-        if self.margin is not None and not 0 < self.margin < inf:
-            raise StatsError(f"margin must be positive, got {self.margin!r}")
-        if self.stop_when_not_worse and self.margin is None:
-            raise StatsError("stop_when_not_worse needs a margin: how much worse would still be acceptable?")
-        low, high = self.score_range
-        if not (isfinite(low) and isfinite(high) and low < high):
-            raise StatsError(f"score_range must be two finite numbers, low < high, got {self.score_range!r}")
-        self._check_method()
-
-    def _check_method(self) -> None:
-        method = self.resolved_method
-        if method == "e_process" and (self.kind != "binary" or self.repeats > 1 or self.clustered):
-            raise StatsError(
-                "method 'e_process' needs one pass/fail score per item; "
-                "with repeats, clusters or other scores use method 'betting'"
-            )
-        if method == "betting" and self.kind == "continuous":
-            raise StatsError("method 'betting' needs bounded scores: give kind 'bounded' and score_range")
-        if method == "asymptotic" and self.planned_n is None:
-            raise StatsError("the asymptotic method needs planned_n: the number of items it is tuned to")
-
-    @property
-    def resolved_method(self) -> Literal["e_process", "betting", "asymptotic"]:
-        """The method that `auto` stands for here."""
-        if self.method != "auto":
-            return self.method
-        if self.kind == "continuous":
-            return "asymptotic"
-        return "e_process" if self.kind == "binary" and self.repeats == 1 and not self.clustered else "betting"
-
-    @property
-    def first_look(self) -> int:
-        """Units needed before a decision."""
-        if self.min_n is not None:
-            return self.min_n
-        return 30 if self.resolved_method == "asymptotic" else 1
-
-    @property
-    def reach(self) -> float:
-        """Largest possible absolute difference: the width of the score range, inf when unbounded."""
-        return inf if self.kind == "continuous" else self.score_range[1] - self.score_range[0]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SequentialResult(Difference):
     """What is known after the items so far, valid whenever it is read."""
 
     e_value: float
-    """Strongest evidence against "no difference" so far; `p_value` is its inverse, at most 1."""
+    """Evidence against "no difference" now, for `e_bh` over metrics; `p_value` goes with the strongest so far."""
     look: int
     """How many batches have been looked at."""
     stop: bool
@@ -220,11 +124,17 @@ def sequential_evidence(differences: Float, config: SequentialConfig) -> float:
         x = np.clip((differences / config.reach + 1) / 2, 0.0, 1.0)
         values, counts = np.unique(x, return_counts=True)
         return log_betting(values, counts.astype(float), 0.5, config.alternative, "geometric")
-    sd = float(differences.std(ddof=1)) if n >= max(2, config.first_look) else 0.0
+    sd = _sd(differences) if n >= max(2, config.first_look) else 0.0
     if sd <= 0:
         return 0.0
     rho2 = mixture_rho2(config.planned_n or n, alpha=config.alpha)
-    return float(log_normal_mixture(differences.sum() / sd, float(n), rho2, config.alternative))
+    return float(log_normal_mixture((differences / sd).sum(), float(n), rho2, config.alternative))
+
+
+def _sd(differences: Float) -> float:
+    """Standard deviation that neither overflows nor vanishes at extreme scales."""
+    scale = float(np.abs(differences).max())
+    return scale * float((differences / scale).std(ddof=1)) if scale > 0 else 0.0
 
 
 def sequential_limits(differences: Float, config: SequentialConfig) -> tuple[float, float]:
@@ -243,7 +153,7 @@ def sequential_limits(differences: Float, config: SequentialConfig) -> tuple[flo
             np.clip(differences, -reach, reach), bounds=bounds, confidence=confidence, alternative=config.alternative
         )
         return estimate.low, estimate.high
-    sd = float(differences.std(ddof=1)) if n >= max(2, config.first_look) else 0.0
+    sd = _sd(differences) if n >= max(2, config.first_look) else 0.0
     if sd <= 0:
         return -inf, inf
     rho2 = mixture_rho2(config.planned_n or n, alpha=config.alpha)
@@ -287,7 +197,8 @@ class SequentialComparison:
         self._clusters: set[str] = set()
         self._n_missing = 0
         self._look = 0
-        self._log_e = 0.0
+        self._log_e = 0.0  # now
+        self._log_e_max = 0.0  # strongest so far
         self._low, self._high = -self._config.reach, self._config.reach
         self._contradicted = False
 
@@ -339,7 +250,8 @@ class SequentialComparison:
         if self.n < self._config.first_look:
             return
         differences = self._differences()
-        self._log_e = max(self._log_e, sequential_evidence(differences, self._config))
+        self._log_e = sequential_evidence(differences, self._config)
+        self._log_e_max = max(self._log_e_max, self._log_e)
         low, high = sequential_limits(differences, self._config)
         low, high = max(low, self._low), min(high, self._high)
         if low > high:
@@ -359,7 +271,7 @@ class SequentialComparison:
         low, high = (self._low, self._high) if known else (nan, nan)
         if known and not (isfinite(low) or isfinite(high)):
             low, high, known = nan, nan, False
-        verdict = verdict_of(low=low, high=high, rejected=self._log_e >= -log(config.alpha), n=n, config=config)
+        verdict = verdict_of(low=low, high=high, rejected=self._log_e_max >= -log(config.alpha), n=n, config=config)
         exhausted = config.planned_n is not None and n + self._n_missing >= config.planned_n
         safe_side = low if config.higher_is_better else -high
         not_worse = None if config.margin is None else bool(safe_side > -config.margin)
@@ -379,7 +291,7 @@ class SequentialComparison:
             reason=None if known else self._why_unknown(differences),
             assumptions=self._assumptions(),
             warnings=warnings,
-            p_value=min(1.0, exp(-self._log_e)) if known else nan,
+            p_value=min(1.0, exp(-self._log_e_max)) if known else nan,
             p_adjusted=nan,
             test=f"sequential_{config.resolved_method}",
             alternative=config.alternative,
@@ -428,14 +340,15 @@ class SequentialComparison:
     def to_state(self) -> dict[str, Any]:
         """Return everything as a plain dict that JSON can hold; `from_state` continues from it."""
         return {
-            "version": 1,
+            "version": STATE_VERSION,
             "config": {**asdict(self._config), "score_range": list(self._config.score_range)},
             "candidate": list(self._candidate),
             "baseline": list(self._baseline),
             "clusters": sorted(self._clusters),
             "n_missing": self._n_missing,
             "look": self._look,
-            "log_e": self._log_e,
+            "log_e": self._log_e if isfinite(self._log_e) else None,
+            "log_e_max": self._log_e_max,
             "low": self._low if isfinite(self._low) else None,
             "high": self._high if isfinite(self._high) else None,
             "contradicted": self._contradicted,
@@ -448,9 +361,7 @@ class SequentialComparison:
         Raises:
             StatsError: The state is of another version or damaged.
         """
-        try:
-            if state["version"] != 1:
-                raise StatsError(f"state version must be 1, got {state['version']!r}")
+        with reading_state(state, "a sequential comparison"):
             known = {field.name for field in fields(SequentialConfig)}
             settings = {name: value for name, value in state["config"].items() if name in known}
             settings["score_range"] = tuple(settings["score_range"])
@@ -460,10 +371,9 @@ class SequentialComparison:
             comparison._clusters = {str(label) for label in state["clusters"]}
             comparison._n_missing = int(state["n_missing"])
             comparison._look = int(state["look"])
-            comparison._log_e = float(state["log_e"])
+            comparison._log_e = -inf if state["log_e"] is None else float(state["log_e"])
+            comparison._log_e_max = float(state["log_e_max"])
             comparison._low = -inf if state["low"] is None else float(state["low"])
             comparison._high = inf if state["high"] is None else float(state["high"])
             comparison._contradicted = bool(state["contradicted"])
-        except (KeyError, TypeError, AttributeError) as error:
-            raise StatsError(f"state of a sequential comparison is damaged: {error!r}") from error
         return comparison

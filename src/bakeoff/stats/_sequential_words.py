@@ -9,7 +9,7 @@ from bakeoff.stats._format import format_value, supported_decimals
 from bakeoff.stats._result import Verdict
 
 if TYPE_CHECKING:
-    from bakeoff.stats._sequential import SequentialConfig
+    from bakeoff.stats._sequential_config import SequentialConfig
 
 __all__ = ["amount", "sequential_words", "verdict_of"]
 
