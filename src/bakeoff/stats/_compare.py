@@ -19,7 +19,8 @@ from bakeoff.stats._compare_unpaired import (
 )
 from bakeoff.stats._decide import check_margin, decide
 from bakeoff.stats._format import format_interval
-from bakeoff.stats._mean import clip_limits
+from bakeoff.stats._mean import clip_limits, skew_warning
+from bakeoff.stats._paired_binary import mcnemar
 from bakeoff.stats._pairs import make_pairs
 from bakeoff.stats._result import Alternative, Difference, Estimate, Kind, TestResult
 
@@ -130,7 +131,13 @@ def _compare_paired(
     tested = paired_test(pairs, test, alternative, rng)
     estimate, inner = _intervals(lambda level: paired_interval(pairs, interval, level, rng), confidence, alternative)
     n_items = pairs.difference.size
-    warnings = _missing_warning(pairs.n_missing, n_items, pairs.missing_bound)
+    lacking = pairs.missing
+    sides = (lacking.both + lacking.candidate_only, lacking.both + lacking.baseline_only)
+    warnings = _missing_warning(sides, pairs.n_missing, n_items, pairs.missing_bound) + pairs.warnings
+    if mcnemar(lacking).p_value < 0.01:
+        warnings += ("one side lacks scores more often than the other: find out why before trusting the difference",)
+    if interval == "t" and pairs.kind == "continuous":
+        warnings += skew_warning(pairs.difference)
     if pairs.codes is not None:
         warnings += few_clusters_warning(pairs.fit.n_units)
     if pairs.simple_binary and test in ("mcnemar_midp", "mcnemar_exact"):
@@ -145,6 +152,7 @@ def _compare_paired(
         means=(_mean(pairs.candidate, pairs.weights), _mean(pairs.baseline, pairs.weights)),
         n_items=n_items,
         n_missing=pairs.n_missing,
+        missing=sides,
         missing_bound=pairs.missing_bound,
         kind=pairs.kind,
         effect=paired_effect(pairs),
@@ -165,7 +173,9 @@ def _compare_unpaired(
     estimate, inner = _intervals(lambda level: unpaired_interval(sides, interval, level), confidence, alternative)
     a, b = sides.candidate, sides.baseline
     n_items, n_missing = a.values.size + b.values.size, a.n_missing + b.n_missing
-    warnings = _missing_warning(n_missing, n_items, sides.missing_bound)
+    missing = (a.n_missing, b.n_missing)
+    warnings = _missing_warning(missing, n_missing, n_items, sides.missing_bound)
+    warnings += tuple(dict.fromkeys(a.warnings + b.warnings))
     if a.codes is not None:
         warnings += few_clusters_warning(min(a.fit.n_units, b.fit.n_units))
     return _difference(
@@ -178,6 +188,7 @@ def _compare_unpaired(
         means=(a.fit.mean, b.fit.mean),
         n_items=n_items,
         n_missing=n_missing,
+        missing=missing,
         missing_bound=sides.missing_bound,
         kind=a.kind,
         effect=unpaired_effect(sides),
@@ -210,10 +221,15 @@ def _reason(estimate: Estimate, tested: TestResult, why: str, default: bool) -> 
     return "; ".join([*parts, tested.reason] if tested.reason else parts)
 
 
-def _missing_warning(n_missing: int, n_items: int, bound: tuple[float, float] | None) -> tuple[str, ...]:
+def _missing_warning(
+    sides: tuple[int, int], n_missing: int, n_items: int, bound: tuple[float, float] | None
+) -> tuple[str, ...]:
     if not n_missing:
         return ()
-    text = f"{n_missing} of {n_missing + n_items} items are left out because a score is missing"
+    text = (
+        f"{n_missing} of {n_missing + n_items} items are left out because a score is missing "
+        f"(candidate {sides[0]}, baseline {sides[1]})"
+    )
     if bound is not None:
         span = format_interval(*bound, 3, signed=True, points=True)
         text += f"; depending on those scores the difference could be {span} points"
@@ -238,6 +254,7 @@ def _difference(
     means: tuple[float, float],
     n_items: int,
     n_missing: int,
+    missing: tuple[int, int],
     missing_bound: tuple[float, float] | None,
     kind: Kind,
     effect: dict[str, float],
@@ -267,6 +284,8 @@ def _difference(
         baseline_mean=means[1],
         n_items=n_items,
         n_missing=n_missing,
+        n_missing_candidate=missing[0],
+        n_missing_baseline=missing[1],
         missing_bound=missing_bound,
         kind=kind,
         inner_low=inner[0],

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     Float = NDArray[np.float64]
     Codes = NDArray[np.intp]
 
-__all__ = ["as_weights", "encode_clusters", "group_sums", "item_means"]
+__all__ = ["as_weights", "encode_clusters", "group_sums", "identical_repeats", "item_means"]
 
 
 def item_means(scores: Float) -> tuple[Float, NDArray[np.intp]]:
@@ -34,6 +34,19 @@ def item_means(scores: Float) -> tuple[Float, NDArray[np.intp]]:
     means = np.full(counts.shape, np.nan)
     np.divide(totals, counts, out=means, where=counts > 0)
     return means, counts
+
+
+def identical_repeats(scores: Float, means: Float, counts: NDArray[np.intp]) -> tuple[str, ...]:
+    """Warn when every repeat of every item gave the same score though items differ: a cache, most likely."""
+    if scores.ndim == 1:
+        return ()
+    repeated = counts > 1
+    if np.count_nonzero(repeated) < 20:
+        return ()
+    values, centres = scores[repeated], means[repeated, None]
+    if centres.min() == centres.max() or bool((np.abs(values - centres) > 1e-12 * np.abs(centres)).any()):
+        return ()
+    return ("all repeats of every item have the same score: if answers come from a cache they are copies, not samples",)
 
 
 def encode_clusters(clusters: ArrayLike, *, n: int | None = None) -> Codes:

@@ -82,7 +82,7 @@ def skew_warning(values: NDArray[np.float64]) -> tuple[str, ...]:
         return ()
     text = (
         f"scores are skewed (skewness {skewness:.1f} with {n} items): the t interval may miss more often than it "
-        "says; use method='bootstrap_t', compare medians, or take logarithms"
+        "says; use the bootstrap-t interval, quantiles, or logarithms"
     )
     return (text,)
 

@@ -10,7 +10,7 @@ import numpy as np
 from bakeoff.errors import StatsError
 from bakeoff.stats._checks import as_scores
 from bakeoff.stats._clusters import MeanFit, fit_mean
-from bakeoff.stats._items import as_weights, encode_clusters, item_means
+from bakeoff.stats._items import as_weights, encode_clusters, identical_repeats, item_means
 from bakeoff.stats._paired_binary import PairedTable
 from bakeoff.stats._result import Kind
 
@@ -85,6 +85,7 @@ class Side:
     n_missing: int
     n_scores: int
     fit: MeanFit
+    warnings: tuple[str, ...]
 
 
 def make_side(
@@ -95,6 +96,7 @@ def make_side(
     kept = counts > 0
     codes = None if clusters is None else encode_clusters(clusters, n=means.size)
     w = None if weights is None else as_weights(weights, means.size)
+    warnings = identical_repeats(scores, means, counts)
     n_missing = means.size - int(np.count_nonzero(kept))
     if n_missing:
         means = means[kept]
@@ -110,6 +112,7 @@ def make_side(
         n_missing=n_missing,
         n_scores=int(counts.sum()),
         fit=fit_mean(means, codes, w if w is None or w.any() else None, chosen),
+        warnings=warnings,
     )
 
 
@@ -125,7 +128,10 @@ class Pairs:
     kind: Kind
     repeats: bool
     n_missing: int
+    missing: PairedTable
+    """Which items lack a score: on both sides, on the candidate's or the baseline's only, on neither."""
     missing_bound: tuple[float, float] | None
+    warnings: tuple[str, ...]
     scale: float
     fit: MeanFit
     """Mean difference with the default standard error: CR2 with clusters, HC2 with weights, else sd/sqrt(n)."""
@@ -170,6 +176,8 @@ def make_pairs(
     kept = (a_counts > 0) & (b_counts > 0)
     n_missing = n - int(np.count_nonzero(kept))
     bound = None
+    missing = _missing_table(a_counts == 0, b_counts == 0)
+    warnings = tuple(dict.fromkeys(identical_repeats(a, a_means, a_counts) + identical_repeats(b, b_means, b_counts)))
     if n_missing:
         bound = None if resolved == "continuous" else _missing_bound(a_means, b_means, w)
         a_means, b_means = a_means[kept], b_means[kept]
@@ -188,9 +196,18 @@ def make_pairs(
         kind=resolved,
         repeats=bool(n and max(a_counts.max(), b_counts.max()) > 1),
         n_missing=n_missing,
+        missing=missing,
         missing_bound=bound,
+        warnings=warnings,
         scale=scale,
         fit=fit_mean(difference, codes, w, scale=scale),
+    )
+
+
+def _missing_table(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> PairedTable:
+    both, on_a, on_b = int(np.count_nonzero(a & b)), int(np.count_nonzero(a)), int(np.count_nonzero(b))
+    return PairedTable(
+        both=both, candidate_only=on_a - both, baseline_only=on_b - both, neither=a.size - on_a - on_b + both
     )
 
 

@@ -85,6 +85,9 @@ class Difference(Estimate):
     """Items compared; `n` counts clusters where there are any."""
     n_missing: int = 0
     """Items left out because one side has no score."""
+    n_missing_candidate: int = 0
+    """Items that the candidate has no score for; with `n_missing_baseline`, missingness by variant."""
+    n_missing_baseline: int = 0
     missing_bound: tuple[float, float] | None = None
     """The estimate if every missing score had gone against, or in favour of, the candidate; `None`
     when nothing is missing or the scores have no bounds."""

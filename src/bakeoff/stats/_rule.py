@@ -195,7 +195,7 @@ def _result(
     warnings: tuple[str, ...] = (),
 ) -> Estimate:
     fit = side.fit
-    notes = list(warnings)
+    notes = [*warnings, *side.warnings]
     if side.codes is not None:
         notes.extend(few_clusters_warning(fit.n_units))
     if side.kind == "continuous" and method == "t":
