@@ -11,7 +11,7 @@ import numpy as np
 from bakeoff.errors import StatsError
 from bakeoff.stats._checks import as_rng, check_confidence, check_count
 from bakeoff.stats._kappa import Agreement, encode_ratings
-from bakeoff.stats._moments import item_counts
+from bakeoff.stats._moments import as_vector, item_counts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,8 +101,8 @@ def krippendorff_alpha(
         pieces.append(np.where(d_e > 0, 1 - d_o / np.where(d_e > 0, d_e, 1.0), nan))
     draws = np.concatenate(pieces)
     draws = draws[~np.isnan(draws)]
-    if len(draws) < 2:
-        return replace(result, estimate=alpha, reason="the resamples hold one category only")
+    if len(draws) < 2 or np.ptp(draws) < 1e-12:
+        return replace(result, estimate=alpha, reason="every resample agrees alike: no spread to judge by")
     tail = (1 - confidence) / 2
     low, high = (float(x) for x in np.quantile(draws, [tail, 1 - tail]))
     warnings = ("fewer than 20 items: the bootstrap interval is too narrow",) if len(kept) < 20 else ()
@@ -123,8 +123,7 @@ def _category_values(order: tuple[object, ...], level: Level) -> Float:
         values = np.array([float(str(label)) for label in order], dtype=np.float64)
     except ValueError as error:
         raise StatsError(f"level {level!r} needs numbers, got {list(order)!r}") from error
-    if np.isinf(values).any():
-        raise StatsError("ratings hold an infinite value; a missing label is nan")
+    values = as_vector(values, "ratings")
     if level == "ratio" and (values < 0).any():
         raise StatsError("level 'ratio' needs values of at least 0")
     return values

@@ -10,7 +10,7 @@ import numpy as np
 
 from bakeoff.errors import StatsError
 from bakeoff.stats._bt_fit import Cells
-from bakeoff.stats._moments import as_codes, as_vector, as_weights
+from bakeoff.stats._moments import as_codes, as_numbers, as_vector, as_weights
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -65,10 +65,10 @@ def read_comparisons(
         raise StatsError("outcome must be 1 (first wins), 0.5 (tie), 0 (second wins) or nan")
     if (sides[0] == sides[1]).any():
         raise StatsError(f"a variant is compared with itself: {sides[0][sides[0] == sides[1]][0]!r}")
-    x = np.zeros((n, 0)) if covariates is None else np.asarray(covariates, dtype=np.float64)
+    x = np.zeros((n, 0)) if covariates is None else as_numbers(covariates, "covariates")
     x = x[:, None] if x.ndim == 1 else x
-    if x.ndim != 2 or len(x) != n or np.isinf(x).any():
-        raise StatsError(f"covariates must be finite, of shape ({n},) or ({n}, p), got {x.shape}")
+    if x.ndim != 2 or len(x) != n:
+        raise StatsError(f"covariates must be of shape ({n},) or ({n}, p), got {x.shape}")
     weight = as_weights(weights, n)
     ok = ~np.isnan(result) & (weight > 0) & ~np.isnan(x).any(axis=1)
     codes, _ = as_codes(items, n, "items")

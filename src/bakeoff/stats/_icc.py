@@ -11,6 +11,7 @@ import numpy as np
 from bakeoff.errors import StatsError
 from bakeoff.stats._checks import check_confidence
 from bakeoff.stats._dist import beta_ppf, f_sf
+from bakeoff.stats._moments import as_matrix
 from bakeoff.stats._result import Estimate
 
 if TYPE_CHECKING:
@@ -117,12 +118,7 @@ def intraclass_correlation(ratings: ArrayLike, *, kind: ICCKind = "2,1", confide
     confidence = check_confidence(confidence)
     if kind not in get_args(ICCKind):
         raise StatsError(f"kind must be one of {list(get_args(ICCKind))}, got {kind!r}")
-    try:
-        x = np.asarray(ratings, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise StatsError(f"ratings must be numbers (nan for missing): {error}") from error
-    if x.ndim != 2 or np.isinf(x).any():
-        raise StatsError(f"ratings must be finite numbers of shape (items, raters), got shape {x.shape}")
+    x = as_matrix(ratings, "ratings", "items, raters")
     complete = x[~np.isnan(x).any(axis=1)]
     dropped = len(x) - len(complete)
     result = ICCResult(
@@ -145,6 +141,8 @@ def intraclass_correlation(ratings: ArrayLike, *, kind: ICCKind = "2,1", confide
         return replace(result, reason="all ratings are equal: reliability is undefined")
     form, mean_of_k = kind[0], kind.endswith("k")
     noise = a.within if form == "1" else a.error
+    if form == "3" and a.items + a.error <= scale:
+        return replace(result, reason="items do not differ apart from the raters' levels: reliability is undefined")
     value = _single(a, form)
     result = replace(result, estimate=_stepped(value, a.k) if mean_of_k else value)
     if noise <= scale:
@@ -153,6 +151,10 @@ def intraclass_correlation(ratings: ArrayLike, *, kind: ICCKind = "2,1", confide
     low, high = _limits(a, form, confidence)
     if mean_of_k:
         low, high = _stepped(low, a.k), _stepped(high, a.k)
+    if not low < high:
+        return replace(
+            result, reason="the spread over items vanishes beside that over raters: no interval can be given"
+        )
     return replace(result, low=low, high=high, p_value=float(f_sf(a.items / noise, a.n - 1, df2)))
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bakeoff.errors import StatsError
 from bakeoff.stats._checks import check_confidence
 from bakeoff.stats._dist import z_value
+from bakeoff.stats._moments import as_matrix
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -46,12 +46,7 @@ class ItemAnalysis:
 
 def score_matrix(scores: ArrayLike, name: str = "scores") -> Float:
     """Return scores of shape (subjects, items), finite or nan."""
-    array = np.asarray(scores, dtype=np.float64)
-    if array.ndim != 2:
-        raise StatsError(f"{name} must have shape (variants, items), got {array.shape}")
-    if np.isinf(array).any():
-        raise StatsError(f"{name} holds an infinite value; a missing score is nan")
-    return array
+    return as_matrix(scores, name, "variants, items")
 
 
 def item_analysis(scores: ArrayLike, *, confidence: float = 0.95) -> ItemAnalysis:

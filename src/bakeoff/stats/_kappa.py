@@ -46,7 +46,10 @@ def encode_ratings(
     ratings: ArrayLike, labels: Sequence[object] | None = None
 ) -> tuple[NDArray[np.intp], tuple[object, ...]]:
     """Return codes (-1 for missing) and the categories in order: the given ones, or the sorted distinct values."""
-    numeric = np.asarray(ratings) if labels is None else np.empty(0, dtype=object)
+    try:
+        numeric = np.asarray(ratings) if labels is None else np.empty(0, dtype=object)
+    except ValueError as error:
+        raise StatsError(f"ratings must have shape (items, raters), all rows of one length: {error}") from error
     if numeric.dtype.kind in "iufb":
         seen = ~np.isnan(numeric.astype(np.float64))
         distinct, inverse = np.unique(numeric[seen], return_inverse=True)
@@ -56,6 +59,8 @@ def encode_ratings(
         return fast, tuple((distinct.astype(np.int64) if whole else distinct).tolist())
     array = np.asarray(ratings, dtype=object)
     present = [value for value in array.ravel().tolist() if not _is_missing(value)]
+    if any(isinstance(value, (list, dict, set, np.ndarray)) for value in present):
+        raise StatsError("each rating must be one label; rows of one length, None or nan where a rater gave none")
     if labels is None:
         try:
             order: tuple[object, ...] = tuple(sorted(set(present)))

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = [
     "MeanSE",
     "as_codes",
+    "as_matrix",
+    "as_numbers",
     "as_vector",
     "as_weights",
     "critical_value",
@@ -32,6 +34,7 @@ __all__ = [
 ]
 
 _CHUNK_CELLS = 4_000_000
+_LARGEST, _SMALLEST = 1e60, 1e-60
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +49,38 @@ class MeanSE:
     """Contribution of each unit to the mean: `h_g (m_g - m)`, summing to zero."""
 
 
-def as_vector(values: ArrayLike, name: str, *, length: int | None = None) -> Float:
-    """Return `values` as a finite-or-nan float64 vector, of the given length when there is one."""
+def as_numbers(values: ArrayLike, name: str) -> Float:
+    """Return `values` as float64, finite or nan, none so large that its fourth power would overflow.
+
+    Magnitudes below 1e-60 become 0: they are rounding dust, and their squares would underflow.
+    """
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise StatsError(f"{name} must hold numbers (nan for missing): {error}") from error
+        raise StatsError(f"{name} must hold numbers (nan for missing), all rows of one length: {error}") from error
+    if np.isinf(array).any():
+        raise StatsError(f"{name} holds an infinite value; a missing value is nan")
+    size = np.abs(array)
+    if size.max(initial=0.0, where=~np.isnan(array)) > _LARGEST:
+        raise StatsError(f"{name} holds a value beyond {_LARGEST:g}; rescale it")
+    return np.where(size < _SMALLEST, 0.0, array)
+
+
+def as_vector(values: ArrayLike, name: str, *, length: int | None = None) -> Float:
+    """Return `values` as a finite-or-nan float64 vector, of the given length when there is one."""
+    array = as_numbers(values, name)
     if array.ndim != 1:
         raise StatsError(f"{name} must have shape (items,), got {array.shape}")
     if length is not None and len(array) != length:
         raise StatsError(f"{name} must have one value per item: {length} expected, got {len(array)}")
-    if np.isinf(array).any():
-        raise StatsError(f"{name} holds an infinite value; a missing value is nan")
+    return array
+
+
+def as_matrix(values: ArrayLike, name: str, axes: str) -> Float:
+    """Return `values` as a finite-or-nan float64 matrix; `axes` names its axes for the message."""
+    array = as_numbers(values, name)
+    if array.ndim != 2:
+        raise StatsError(f"{name} must have shape ({axes}), got {array.shape}")
     return array
 
 

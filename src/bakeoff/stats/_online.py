@@ -12,7 +12,7 @@ import numpy as np
 from bakeoff.errors import StatsError
 from bakeoff.stats._checks import check_alpha, check_alternative, check_confidence, check_unit
 from bakeoff.stats._dist import chi2_sf, norm_sf, t_sf
-from bakeoff.stats._moments import as_vector, critical_value
+from bakeoff.stats._moments import as_numbers, as_vector, critical_value
 from bakeoff.stats._result import Alternative, Difference, Estimate, TestResult
 
 if TYPE_CHECKING:
@@ -184,10 +184,10 @@ def srm_test(counts: ArrayLike, planned: ArrayLike | None = None, *, alpha: floa
 
 
 def _covariates(values: ArrayLike, length: int, name: str) -> Float:
-    x = np.asarray(values, dtype=np.float64)
+    x = as_numbers(values, name)
     x = x[:, None] if x.ndim == 1 else x
-    if x.ndim != 2 or len(x) != length or np.isinf(x).any():
-        raise StatsError(f"{name} must be finite or nan, of shape ({length},) or ({length}, p), got {x.shape}")
+    if x.ndim != 2 or len(x) != length:
+        raise StatsError(f"{name} must be of shape ({length},) or ({length}, p), got {x.shape}")
     return x
 
 

@@ -12,7 +12,7 @@ from bakeoff.errors import StatsError
 from bakeoff.stats._checks import as_rng, check_alpha, check_count, check_unit
 from bakeoff.stats._dist import norm_sf
 from bakeoff.stats._joint import joint_bootstrap, summary
-from bakeoff.stats._moments import as_codes
+from bakeoff.stats._moments import as_codes, as_matrix
 from bakeoff.stats._result import Estimate
 
 if TYPE_CHECKING:
@@ -289,11 +289,9 @@ def _objective_arrays(
         raise StatsError("objectives is empty; give at least one")
     arrays: list[Float] = []
     for objective in objectives:
-        array = np.asarray(objective.values, dtype=np.float64)
-        if array.ndim != 2 or array.shape[0] == 0:
-            raise StatsError(f"{objective.name}: values must have shape (variants, items), got {array.shape}")
-        if np.isinf(array).any():
-            raise StatsError(f"{objective.name} holds an infinite value; a missing value is nan")
+        array = as_matrix(objective.values, objective.name, "variants, items")
+        if array.shape[0] == 0:
+            raise StatsError(f"{objective.name} has no variants: its shape is {array.shape}")
         if objective.quantile is not None:
             check_unit(objective.quantile, f"quantile of {objective.name}")
         if arrays and array.shape != arrays[0].shape:

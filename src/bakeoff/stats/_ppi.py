@@ -11,7 +11,7 @@ import numpy as np
 from bakeoff.errors import StatsError
 from bakeoff.stats._checks import check_confidence
 from bakeoff.stats._judges import CorrectedMean, Labelled, as_labelled, rogan_gladen, stratified_rate
-from bakeoff.stats._moments import as_codes, critical_value, mean_se
+from bakeoff.stats._moments import as_codes, as_vector, critical_value, mean_se
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -231,10 +231,10 @@ def corrected_mean(
     """
     if method not in ("auto", "stratified", "ppi", "rogan_gladen", "labels_only"):
         raise StatsError(f"method must be auto, stratified, ppi, rogan_gladen or labels_only, got {method!r}")
-    f = np.asarray(judge, dtype=np.float64)
-    y = np.asarray(human, dtype=np.float64)
+    f = as_vector(judge, "judge")
+    y = as_vector(human, "human", length=len(f))
     if method == "auto":
-        both = np.concatenate([f.ravel(), y.ravel()])
+        both = np.concatenate([f, y])
         binary = bool(np.isin(both[~np.isnan(both)], (0.0, 1.0)).all())
         method = "stratified" if binary and clusters is None else "ppi"
     if method == "stratified":

@@ -142,6 +142,8 @@ def ratio_of_means(
         warnings = (warning,) if warning else ()
     else:
         low, high = r.ratio - crit * r.se, r.ratio + crit * r.se
+    if high - low <= 1e-12 * abs(r.ratio):
+        return replace(base, se=r.se, df=r.df, reason="every unit has the same ratio: no spread to judge by")
     return replace(base, low=low, high=high, se=r.se, df=r.df, warnings=warnings)
 
 
