@@ -15,9 +15,12 @@ from bakeoff.evaluators import (
     _checks_tools,
     _checks_trial,
     _combine,
+    _judges,
+    _judges_rag,
     _metrics_retrieval,
     _metrics_text,
     _metrics_words,
+    _pairwise,
     _python,
 )
 
@@ -34,8 +37,11 @@ __all__ = [
     "_checks_tools",
     "_checks_trial",
     "_combine",
+    "_judges",
+    "_judges_rag",
     "_metrics_retrieval",
     "_metrics_text",
     "_metrics_words",
+    "_pairwise",
     "_python",
 ]

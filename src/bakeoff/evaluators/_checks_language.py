@@ -17,7 +17,7 @@ from bakeoff.evaluators._text import preview, split_sentences, split_words
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["Language", "Readability", "Refusal", "guess_language"]
+__all__ = ["Language", "Readability", "Refusal", "guess_language", "looks_like_refusal"]
 
 _COMMON: dict[str, frozenset[str]] = {
     code: frozenset(words.split())
@@ -264,6 +264,16 @@ _REFUSAL = re.compile(
     r"|\bje\s+(?:ne\s+peux\s+pas|suis\s+désolée?,?\s+mais)|\blo\s+siento,?\s+(?:pero\s+)?no\s+puedo",
     re.IGNORECASE,
 )
+
+
+def looks_like_refusal(text: str) -> bool:
+    """Tell whether a text begins like a refusal.
+
+    Examples:
+        >>> looks_like_refusal("I'm sorry, but I can't help with that.")
+        True
+    """
+    return _REFUSAL.search(text[:400]) is not None
 
 
 @evaluator("refusal")

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 PersonalDataKind = Literal["email", "phone", "card", "iban", "ip", "ssn"]
-"""E-mail address, telephone number, card (Luhn), bank account (mod 97), public IP address, US social security."""
+"""E-mail, telephone number, card (Luhn), bank account (mod 97), public IP address, US social security number."""
 
 _NAMES: dict[str, str] = {
     "email": "e-mail address",
@@ -50,7 +50,8 @@ _PATTERNS: dict[PersonalDataKind, re.Pattern[str]] = {
     "ssn": re.compile(r"(?<![\d-])(?!000|666|9\d\d)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\d-])"),
     "ip": re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.]*\d)"),
     "phone": re.compile(
-        r"(?<![\w.,/-])(?<!\d[ -])(?:\+\d{1,3}[ .-]?(?:\(\d{1,4}\)[ .-]?)?\d(?:[ .-]?\d){6,12}|\(\d{3}\) ?\d{3}[ .-]\d{4}"
+        r"(?<![\w.,/-])(?<!\d[ -])(?:\+\d{1,3}[ .-]?(?:\(\d{1,4}\)[ .-]?)?\d(?:[ .-]?\d){6,12}"
+        r"|\(\d{3}\) ?\d{3}[ .-]\d{4}"
         r"|\d{3}[.-]\d{3}[.-]\d{4}|0\d{2,4}[ /-]\d{3,4}[ -]?\d{3,5})(?![\w-]|[.,]\d)"
     ),
 }

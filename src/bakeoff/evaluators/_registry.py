@@ -221,7 +221,15 @@ def _validated(cls: type[Evaluator], kind: str, options: Any, base_dir: Path) ->
 
 
 def _option_names(cls: type[Evaluator]) -> str:
-    return ", ".join(sorted(cls.model_fields)) or "none"
+    return ", ".join(sorted(_names(cls))) or "none"
+
+
+def _names(cls: type[Evaluator]) -> list[str]:
+    """Give the names of the options as they are written in a spec."""
+    return [
+        info.validation_alias if isinstance(info.validation_alias, str) else field
+        for field, info in cls.model_fields.items()
+    ]
 
 
 def _explain(cls: type[Evaluator], kind: str, error: ValidationError) -> str:
@@ -234,7 +242,7 @@ def _explain_one(cls: type[Evaluator], kind: str, detail: ErrorDetails) -> str:
     value = repr(detail["input"])
     value = value if len(value) <= 80 else value[:79] + "…"
     if detail["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(path, list(cls.model_fields), n=1, cutoff=0.6)
+        close = difflib.get_close_matches(path, _names(cls), n=1, cutoff=0.6)
         hint = f"did you mean {close[0]!r}? " if close else ""
         return (
             f"evaluator {kind!r} has no option {path!r} (its value is {value}); {hint}options are {_option_names(cls)}"
@@ -316,7 +324,7 @@ def _options_schema(cls: type[Evaluator]) -> dict[str, Any]:
     properties = schema.setdefault("properties", {})
     docs = _field_docs(cls)
     for field, info in cls.model_fields.items():
-        node = properties.get(info.alias or field)
+        node = properties.get(info.validation_alias if isinstance(info.validation_alias, str) else field)
         if isinstance(node, dict) and field in docs:
             node.setdefault("description", docs[field])
     if "negate" in properties:
