@@ -18,6 +18,7 @@ from bakeoff.stats import (
     Family,
     adjust,
     best_of_many,
+    clustered_mean,
     cochran_q,
     dunnett,
     friedman,
@@ -115,6 +116,17 @@ def test_intervals_cover_together():
         result = max_t(data, resamples=499, rng=run)
         misses += any(not one.low <= 0 <= one.high for one in result.comparisons)
     assert misses / runs <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / runs)
+
+
+def test_standard_errors_are_the_usual_ones():
+    data = paired_data(40, 2, seed=14)
+    codes = np.arange(40) // 4
+    d = data["v1"] - data["v0"]
+    plain, clustered = (max_t(data, clusters=groups).comparisons[0] for groups in (None, codes))
+    assert plain.se == pytest.approx(d.std(ddof=1) / math.sqrt(40))
+    assert clustered.se == pytest.approx(clustered_mean(d, codes, variance="cr1").se)
+    result = max_t(data)
+    assert plain.high - plain.estimate == pytest.approx(result.critical * plain.se)
 
 
 def test_clusters_are_flipped_as_a_whole():

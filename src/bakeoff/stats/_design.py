@@ -14,6 +14,7 @@ from bakeoff.stats._looks import equivalent_level
 from bakeoff.stats._mvt import max_abs_normal_ppf
 from bakeoff.stats._power import (
     mcnemar_power,
+    mcnemar_power_always_valid,
     paired_mean_power,
     two_mean_power,
     two_proportion_power,
@@ -32,6 +33,10 @@ Goal = Literal["difference", "noninferiority", "equivalence"]
 
 PlanCorrection = Literal["holm", "bonferroni", "hochberg", "bh", "by", "max-t", "dunnett", "none"]
 """Correction over the declared family; the planner uses the level that the method guarantees to each test."""
+
+
+_MAX_WATCHED_ITEMS = 250
+"""Up to here the power of the always-valid test is counted path by path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,6 +295,9 @@ def planned_power(n_items: int, difference: float, *, design: ComparisonDesign |
 
 
 def _power(n: int, difference: float, design: ComparisonDesign) -> float:
+    if design.looks == "always" and design.test == "mcnemar_midp" and not design.one_sided and n <= _MAX_WATCHED_ITEMS:
+        p10, p01 = _discordant_rates(difference, design)
+        return mcnemar_power_always_valid(n, p10=p10, p01=p01, alpha=design.alpha_per_test)
     alpha = _level(n, design)
     if design.test in ("mcnemar_midp", "bonett_price", "score"):
         return _binary_power(n, difference, design, alpha)
@@ -348,14 +356,13 @@ def _binary_power(n: int, difference: float, design: ComparisonDesign, alpha: fl
             alpha=alpha,
             alternative=design.alternative,
         )
+    p10, p01 = _discordant_rates(difference, design)
+    return mcnemar_power(n, p10=p10, p01=p01, alpha=alpha, alternative=design.alternative)
+
+
+def _discordant_rates(difference: float, design: ComparisonDesign) -> tuple[float, float]:
     discordance = design.discordance_at(difference)
-    return mcnemar_power(
-        n,
-        p10=max(0.0, (discordance + difference) / 2),
-        p01=max(0.0, (discordance - difference) / 2),
-        alpha=alpha,
-        alternative=design.alternative,
-    )
+    return max(0.0, (discordance + difference) / 2), max(0.0, (discordance - difference) / 2)
 
 
 def _level(n: int, design: ComparisonDesign) -> float:

@@ -51,13 +51,19 @@ def solve_increasing(
     return high
 
 
+@lru_cache(maxsize=1)
+def _grid() -> tuple[Float, Float]:
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    return nodes, weights
+
+
 def rejection_probability(times: Float, bounds: Float, drift: float) -> float:
     """Return the probability that `|Z(t)|` reaches its bound at one of the looks.
 
     `times` are information fractions in (0, 1] and `bounds` the critical z at each; `drift` is the mean of
     `Z(1)`. The recursive integration of Armitage, McPherson and Rowe (1969) by Gauss-Legendre quadrature.
     """
-    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    nodes, weights = _grid()
     edges = bounds * np.sqrt(times)  # on the scale of a Brownian motion
     x = nodes * edges[0]
     sd = np.sqrt(times[0])
@@ -115,8 +121,18 @@ def _always_valid_bounds(alpha: float, discordant: int) -> tuple[Float, Float]:
     if discordant:
         # 2^m B(1+a, 1+b) >= 1/alpha is (a-b)^2/m >= 2 log(1/alpha) + log(2m/pi) up to terms in 1/m
         counts = np.unique(np.round(np.geomspace(min(6, discordant), discordant, _ALWAYS_LOOKS)))
-        return counts / counts[-1], np.sqrt(2 * np.log(1 / alpha) + np.log(np.maximum(1.0, 2 * counts / np.pi)))
+        times = counts / counts[-1]
+        bounds = np.sqrt(2 * np.log(1 / alpha) + np.log(np.maximum(1.0, 2 * counts / np.pi)))
+        return times, _as_if_watched(times, bounds, 1 / discordant)
     spent = np.log(1 / alpha)
     rho = 1 / (2 * spent + np.log(1 + 2 * spent))  # Howard et al. (2021), tuned to the end of the run
     times = np.geomspace(0.05, 1.0, _ALWAYS_LOOKS)
-    return times, np.sqrt((times + rho) * np.log((times + rho) / (rho * alpha**2)) / times)
+    bounds = np.sqrt((times + rho) * np.log((times + rho) / (rho * alpha**2)) / times)
+    return times, _as_if_watched(times, bounds, 0.01)
+
+
+def _as_if_watched(times: Float, bounds: Float, step: float) -> Float:
+    """Lower the bounds of a few looks to stand for looks every `step` (Siegmund's 0.583 standard deviations)."""
+    gap = np.sqrt(np.diff(times, prepend=0.0)[1:])
+    shift = 0.583 * np.maximum(gap - np.sqrt(step), 0.0)
+    return np.concatenate([bounds[:1], bounds[1:] - shift / np.sqrt(times[1:])])

@@ -62,7 +62,7 @@ def plan_assumptions(design: ComparisonDesign) -> tuple[str, ...]:
         notes.append(f"clusters of {design.cluster_size:g} items, ICC {design.icc:g}")
     if design.looks != 1:
         looks = "always valid" if design.looks == "always" else f"{design.looks} looks, O'Brien-Fleming"
-        notes.append(f"{looks}: power accurate to a few points")
+        notes.append(f"{looks}: power accurate to about two points")
     return tuple(notes)
 
 
