@@ -119,9 +119,7 @@ def test_design_effect_of_perfect_clusters_is_about_their_size():
     assert design_effect(y, np.repeat(np.arange(200), 4)) == pytest.approx(4, rel=0.02)
 
 
-@pytest.mark.parametrize(
-    "labels", [["b", "a", "b"], [7, -2, 7], [1e9, 2.0, 1e9], [True, False, True], [2, 3, 2]]
-)
+@pytest.mark.parametrize("labels", [["b", "a", "b"], [7, -2, 7], [1e9, 2.0, 1e9], [True, False, True], [2, 3, 2]])
 def test_any_label_is_a_label(labels):
     codes = encode_clusters(np.array(labels))
     assert len(set(codes.tolist())) == len(set(labels))
