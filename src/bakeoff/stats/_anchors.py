@@ -72,7 +72,7 @@ def choose_anchors(
     nearest = ((x - centres[0]) ** 2).sum(axis=1)
     for _ in range(size - 1):
         total = float(nearest.sum())
-        pick = int(generator.choice(len(x), p=nearest / total)) if total > 0 else int(generator.integers(len(x)))
+        pick = generator.choice(len(x), p=nearest / total) if total > 0 else int(generator.integers(len(x)))
         centres.append(x[pick])
         nearest = np.minimum(nearest, ((x - x[pick]) ** 2).sum(axis=1))
     middle = np.array(centres)
