@@ -14,7 +14,14 @@ if TYPE_CHECKING:
 
 __all__ = ["print_analysis"]
 
-_STYLES = {"better": "bold green", "worse": "bold red", "equivalent": "bold blue", "inconclusive": "yellow"}
+_STYLES = {
+    "better": "bold green",
+    "worse": "bold red",
+    "higher": "bold magenta",
+    "lower": "bold magenta",
+    "equivalent": "bold blue",
+    "inconclusive": "yellow",
+}
 
 
 def print_analysis(analysis: Analysis, *, metric: str | None = None, words: bool = False) -> None:
@@ -82,11 +89,10 @@ def _comparisons(analysis: Analysis, metric: MetricAnalysis, *, words: bool) -> 
 
     rows: list[list[str | int | Text]] = []
     for c in metric.comparisons:
-        word = c.difference.verdict.word if c.difference.verdict is not None else "inconclusive"
         p = c.difference.p_adjusted
         rows.append(
             [
-                Text(word, style=_STYLES[word]),
+                Text(c.label, style=_STYLES[c.label]),
                 f"{c.candidate} vs {c.baseline}",
                 gap(c.difference.estimate),
                 f"{gap(c.difference.low)} to {gap(c.difference.high)}",

@@ -121,26 +121,27 @@ def read_jsonl(path: Path, spec: DatasetSpec, label: str) -> Iterator[Row]:
 def _json_line(line: bytes, where: str) -> dict[str, Any]:
     try:
         data = orjson.loads(line) if _LONG_NUMBER.search(line) is None else json.loads(line)
-    except ValueError:
-        # The standard library reads what orjson does not: lone surrogates, NaN, floats that overflow.
-        try:
-            data = json.loads(line.decode())
-        except json.JSONDecodeError as error:
-            snippet = error.doc[max(error.pos - 20, 0) : error.pos + 20].strip()
-            message = f"{where} is not JSON: {error.msg} at column {error.colno}, near {snippet!r}"
-            raise failure(message, "write one JSON object on each line") from None
-        except RecursionError:
-            data = None
-        except UnicodeDecodeError:
-            raise
-        except ValueError as error:  # an integer of more than 4,300 digits
-            raise failure(f"{where} cannot be read: {error}", "write the number as a string") from None
-    except RecursionError:
-        raise failure(f"{where} nests too deeply", "flatten it") from None
+    except (ValueError, RecursionError):
+        data = _tolerant(line, where)
     if not isinstance(data, dict):
         kind = {list: "a list", str: "a string", type(None): "null"}.get(type(data), f"a {type(data).__name__}")
         raise failure(f"{where} holds {kind}, not an object", 'write {"question": ...} on each line')
     return data
+
+
+def _tolerant(line: bytes, where: str) -> Any:
+    """Read what orjson does not: lone surrogates, NaN, floats that overflow; or say what is wrong."""
+    text = line.rstrip(b"\r\n").decode("utf-8")
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        snippet = text[max(error.pos - 20, 0) : error.pos + 20].strip()
+        message = f"{where} is not JSON: {error.msg} at column {error.colno}, near {snippet!r}"
+        raise failure(message, "write one JSON object on each line") from None
+    except RecursionError:
+        raise failure(f"{where} nests too deeply", "flatten it") from None
+    except ValueError as error:  # an integer of more than 4,300 digits
+        raise failure(f"{where} cannot be read: {error}", "write the number as a string") from None
 
 
 def read_json(path: Path, spec: DatasetSpec, label: str) -> Iterator[Row]:

@@ -76,6 +76,8 @@ class Comparison:
     """Items on which the candidate did better."""
     regressed: int
     same: int
+    label: Literal["better", "worse", "higher", "lower", "equivalent", "inconclusive"]
+    """The verdict; `higher` or `lower` where the metric says that neither direction is better."""
     words: str
     """One plain paragraph."""
 
@@ -302,7 +304,7 @@ def _metric(cube: ScoreCube, manifest: Manifest, plan: _Plan, items: ItemInfo) -
         role = "guardrail"
     comparisons: tuple[Comparison, ...] = ()
     if kind != "label":
-        comparisons = _comparisons(cube, kind, plan, items, higher_is_better=direction is not False)
+        comparisons = _comparisons(cube, kind, plan, items, direction)
     return MetricAnalysis(
         metric=cube.metric,
         kind=kind,
@@ -358,8 +360,9 @@ def _stat_kind(kind: str) -> Kind:
 
 
 def _comparisons(
-    cube: ScoreCube, kind: str, plan: _Plan, items: ItemInfo, *, higher_is_better: bool
+    cube: ScoreCube, kind: str, plan: _Plan, items: ItemInfo, direction: bool | None
 ) -> tuple[Comparison, ...]:
+    higher_is_better = direction is not False
     if plan.explicit:
         pairs = list(plan.explicit)
     elif plan.pairs == "all":
@@ -399,10 +402,29 @@ def _comparisons(
                 improved=better,
                 regressed=worse,
                 same=same,
-                words=describe(corrected, name=candidate, baseline=baseline, metric=cube.metric),
+                label=_label(verdict.word, direction),
+                words=_words(corrected, candidate, baseline, cube.metric, direction),
             )
         )
     return tuple(rows)
+
+
+def _label(
+    word: Literal["better", "worse", "equivalent", "inconclusive"], direction: bool | None
+) -> Literal["better", "worse", "higher", "lower", "equivalent", "inconclusive"]:
+    if direction is None and word in ("better", "worse"):
+        return "higher" if word == "better" else "lower"
+    return word
+
+
+def _words(difference: Difference, candidate: str, baseline: str, metric: str, direction: bool | None) -> str:
+    text = describe(difference, name=candidate, baseline=baseline, metric=metric)
+    if direction is None:
+        for word, neutral in (("better", "higher"), ("worse", "lower")):
+            text = text.replace(
+                f"{candidate} is {word} than {baseline}", f"{candidate} is {neutral} than {baseline}", 1
+            )
+    return text
 
 
 def _flips(
@@ -490,10 +512,9 @@ def _headline(metrics: Sequence[MetricAnalysis], manifest: Manifest, plan: _Plan
     if plan.explicit:
         return f"On {primary.metric}: {'; '.join(_pair_words(c) for c in primary.comparisons)}."
     against = [c for c in primary.comparisons if c.baseline == plan.baseline] or list(primary.comparisons)
-    groups: dict[str, list[str]] = {"better": [], "worse": [], "equivalent": [], "inconclusive": []}
+    groups: dict[str, list[str]] = {word: [] for word in _SAID}
     for comparison in against:
-        assert comparison.difference.verdict is not None
-        groups[comparison.difference.verdict.word].append(comparison.candidate)
+        groups[comparison.label].append(comparison.candidate)
     parts = [
         f"{_and(names)} {'is' if len(names) == 1 else 'are'} {_SAID[word]} {plan.baseline}"
         for word, names in groups.items()
@@ -522,14 +543,15 @@ def _methods(metrics: Sequence[MetricAnalysis], manifest: Manifest, plan: _Plan)
 _SAID = {
     "better": "better than",
     "worse": "worse than",
+    "higher": "higher than",
+    "lower": "lower than",
     "equivalent": "equivalent to",
     "inconclusive": "not shown to differ from",
 }
 
 
 def _pair_words(comparison: Comparison) -> str:
-    assert comparison.difference.verdict is not None
-    return f"{comparison.candidate} is {_SAID[comparison.difference.verdict.word]} {comparison.baseline}"
+    return f"{comparison.candidate} is {_SAID[comparison.label]} {comparison.baseline}"
 
 
 def _and(names: Sequence[str]) -> str:

@@ -73,7 +73,7 @@ class GatewaySpec(_Section):
     """How calls are made."""
 
     route: Literal["auto", "direct", "litellm"] = "auto"
-    """`direct`: LiteLLM's provider classes on our own HTTP session; `litellm`: its full client; `auto`: direct where it can."""
+    """`direct`: provider knowledge on our own HTTP session; `litellm`: its full client; `auto`: direct where it can."""
     cache: bool = True
     """Answer a call from the response cache when the very same call was answered before."""
     cache_path: Path | None = None

@@ -7,6 +7,7 @@ nobody named, or write to the terminal is switched off before the import.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import logging
 import os
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["bundled_file", "close_litellm", "litellm_version", "load_litellm", "prewarm_litellm"]
+__all__ = ["bundled_file", "close_litellm", "litellm_module", "litellm_version", "load_litellm", "prewarm_litellm"]
 
 _ENVIRONMENT = {
     # Without this the import fetches a price map from the network.
@@ -64,6 +65,12 @@ def _load() -> ModuleType:
         logger.setLevel(logging.CRITICAL)
         logger.propagate = False
     return litellm
+
+
+def litellm_module(name: str) -> Any:  # noqa: ANN401 - an untyped module
+    """Return a module inside LiteLLM, for instance `main`."""
+    load_litellm()
+    return importlib.import_module(f"litellm.{name}")
 
 
 def prewarm_litellm() -> threading.Thread:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bakeoff.gateway._config import GatewaySpec, PriceSpec
     from bakeoff.gateway._types import Usage
 
-__all__ = ["Price", "Rates", "owner_of", "price_map_version", "price_of"]
+__all__ = ["Price", "Rates", "mode_of", "owner_of", "price_map_version", "price_of"]
 
 _TIER_SUFFIX = {
     "flex": "_flex",
@@ -146,6 +146,17 @@ def owner_of(model: str) -> str:
     """
     entry = _map()[0].get(model)
     return "" if entry is None else str(entry.get("litellm_provider", ""))
+
+
+def mode_of(model: str) -> str | None:
+    """Return which API serves a model by the price map (`chat`, `responses`, `completion`), or None.
+
+    Examples:
+        >>> mode_of("openai/gpt-4o-mini"), mode_of("openai/my-own-model")
+        ('chat', None)
+    """
+    found = _entry(model)
+    return None if found is None else str(found[0].get("mode", "chat"))
 
 
 def _number(entry: Mapping[str, Any], *names: str) -> float | None:

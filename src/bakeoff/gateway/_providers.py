@@ -57,6 +57,12 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "xai": ("XAI_API_KEY",),
     "zai": ("ZAI_API_KEY",),
 }
+_OPTIONAL_KEYS: dict[str, tuple[str, ...]] = {
+    "hosted_vllm": ("HOSTED_VLLM_API_KEY",),
+    "lm_studio": ("LM_STUDIO_API_KEY",),
+    "ollama": ("OLLAMA_API_KEY",),
+    "ollama_chat": ("OLLAMA_API_KEY",),
+}
 _ALSO: dict[str, tuple[tuple[str, ...], ...]] = {
     # Groups of which one each must be set, besides (or instead of) a key.
     "azure": (("AZURE_API_BASE",), ("AZURE_API_VERSION",)),
@@ -183,7 +189,9 @@ def _groups(model: str, api_base: str | None, api_key_env: str | None) -> list[t
 
 def find_key(model: str, env: Mapping[str, str], *, api_key_env: str | None = None) -> str | None:
     """Return the API key of a model's provider from the environment, or None."""
-    names = (api_key_env,) if api_key_env is not None else _KEYS.get(split_model(model)[0], ())
+    provider = split_model(model)[0]
+    usual = _KEYS.get(provider, _OPTIONAL_KEYS.get(provider, ()))
+    names = usual if api_key_env is None else (api_key_env,)
     for name in names:
         value = env.get(name)
         if value:

@@ -34,12 +34,12 @@ def open_client(uri: str, database: Path) -> MlflowClient:
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
     try:
         from mlflow.tracking import MlflowClient
     except ImportError as error:
         raise MissingExtraError("logging to MLflow", "mlflow") from error
+    for name in ("mlflow", "mlflow.store.db.utils", "alembic"):  # they say at INFO that a database was made
+        logging.getLogger(name).setLevel(logging.WARNING)
     lock = RunLock(database.with_suffix(".lock"))
     if uri.startswith("sqlite:") and not database.exists():
         lock.wait()

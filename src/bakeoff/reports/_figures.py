@@ -34,10 +34,26 @@ Mode = Literal["light", "dark"]
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#B8A900", "#7A7A7A")
 """Okabe and Ito's colours, distinguishable with any kind of colour vision."""
 
-VERDICT_COLOURS = {"better": "#009E73", "worse": "#D55E00", "equivalent": "#0072B2", "inconclusive": "#8A8A8A"}
-_SYMBOLS = {"better": "triangle-up", "worse": "triangle-down", "equivalent": "square", "inconclusive": "circle-open"}
+VERDICT_COLOURS = {
+    "better": "#009E73",
+    "worse": "#D55E00",
+    "higher": "#7A5195",
+    "lower": "#7A5195",
+    "equivalent": "#0072B2",
+    "inconclusive": "#8A8A8A",
+}
+"""By `Comparison.label`: verdicts, and what is said where neither direction is better."""
+_SYMBOLS = {
+    "better": "triangle-up",
+    "worse": "triangle-down",
+    "higher": "triangle-up",
+    "lower": "triangle-down",
+    "equivalent": "square",
+    "inconclusive": "circle-open",
+}
 _INK = {"light": "#1f2430", "dark": "#e8eaf0"}
-_GRID = {"light": "#e6e8ee", "dark": "#3a3f4d"}
+_GRID = "rgba(128, 134, 150, 0.22)"
+_ZERO = "rgba(128, 134, 150, 0.95)"
 _ROW_PX = 46
 
 
@@ -58,11 +74,7 @@ def forest_figure(analysis: Analysis, metric: str | None = None, *, mode: Mode =
     many = len({comparison.baseline for comparison in chosen.comparisons}) > 1
     labels = [safe(f"{c.candidate} vs {c.baseline}" if many else c.candidate) for c in chosen.comparisons]
     for word, colour in VERDICT_COLOURS.items():
-        rows = [
-            (label, c)
-            for label, c in zip(labels, chosen.comparisons, strict=True)
-            if c.difference.verdict is not None and c.difference.verdict.word == word
-        ]
+        rows = [(label, c) for label, c in zip(labels, chosen.comparisons, strict=True) if c.label == word]
         if not rows:
             continue
         values = [c.difference.estimate * scale for _, c in rows]
@@ -81,7 +93,7 @@ def forest_figure(analysis: Analysis, metric: str | None = None, *, mode: Mode =
                 "%{customdata[1]} items better, %{customdata[2]} worse<extra>" + word + "</extra>",
             )
         )
-    figure.add_vline(x=0, line={"color": _INK[mode], "width": 1})
+    figure.add_vline(x=0, line={"color": _ZERO, "width": 1.5})
     if analysis.margin is not None:
         figure.add_vrect(
             x0=-analysis.margin * scale, x1=analysis.margin * scale, fillcolor="#0072B2", opacity=0.08, line_width=0
@@ -142,7 +154,7 @@ def cost_quality_figure(analysis: Analysis, metric: str | None = None, *, mode: 
                 mode="markers+text",
                 name=safe(row.variant),
                 text=[safe(row.variant, 28)],
-                textposition="top center",
+                textposition="middle right",
                 marker={"size": 13, "color": colour},
                 error_y=_bars([value], [row.estimate.low * scale], [row.estimate.high * scale], colour),
                 hovertemplate="<b>%{text}</b><br>$%{x:.4g} per 1,000 trials<br>%{y:.4g}<extra></extra>",
@@ -152,7 +164,8 @@ def cost_quality_figure(analysis: Analysis, metric: str | None = None, *, mode: 
     _dress(figure, mode, rows=0, x_title="Cost (USD per 1,000 trials)")
     figure.update_layout(height=420)
     figure.update_yaxes(title=f"{safe(chosen.metric)}{_unit(chosen)}", autorange=True, automargin=True)
-    figure.update_xaxes(rangemode="tozero")
+    most = max((cost[row.variant] for row in rows), default=1.0) or 1.0
+    figure.update_xaxes(range=[-0.04 * most, 1.25 * most])
     return figure
 
 
@@ -239,7 +252,7 @@ def _bars(values: Sequence[float], lows: Sequence[float], highs: Sequence[float]
 
 
 def _dress(figure: go.Figure, mode: Mode, *, rows: int, x_title: str) -> go.Figure:
-    grid, ink = _GRID[mode], _INK[mode]
+    ink = _INK[mode]
     figure.update_layout(
         font={"family": "Inter, system-ui, -apple-system, Segoe UI, sans-serif", "size": 14, "color": ink},
         paper_bgcolor="rgba(0,0,0,0)",
@@ -250,8 +263,8 @@ def _dress(figure: go.Figure, mode: Mode, *, rows: int, x_title: str) -> go.Figu
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0, "title": None},
         hoverlabel={"align": "left"},
     )
-    figure.update_xaxes(title=x_title, gridcolor=grid, zeroline=False, automargin=True, linecolor=grid)
-    figure.update_yaxes(gridcolor=grid, automargin=True, zeroline=False)
+    figure.update_xaxes(title=x_title, gridcolor=_GRID, zeroline=False, automargin=True, linecolor=_GRID)
+    figure.update_yaxes(gridcolor=_GRID, automargin=True, zeroline=False)
     if rows:
         figure.update_yaxes(autorange="reversed", type="category", categoryorder="trace")
     return figure

@@ -61,7 +61,7 @@ def comparison_frame(analysis: Analysis, metric: str | None = None) -> pd.DataFr
             c.difference.high,
             c.difference.p_value,
             c.difference.p_adjusted,
-            c.difference.verdict.word if c.difference.verdict else "inconclusive",
+            c.label,
             c.improved,
             c.regressed,
             c.same,

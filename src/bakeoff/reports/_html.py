@@ -164,12 +164,12 @@ def _comparisons(metric: MetricAnalysis) -> str:
 
     rows = []
     for c in metric.comparisons:
-        word = c.difference.verdict.word if c.difference.verdict is not None else "inconclusive"
+        p = c.difference.p_adjusted
         rows.append(
-            f'<tr><td><span class="tag" style="background:{VERDICT_COLOURS[word]}">{word}</span></td>'
+            f'<tr><td><span class="tag" style="background:{VERDICT_COLOURS[c.label]}">{c.label}</span></td>'
             f"<td>{_e(c.candidate)} vs {_e(c.baseline)}</td><td class=n>{gap(c.difference.estimate)}</td>"
             f"<td class=n>{gap(c.difference.low)} to {gap(c.difference.high)}</td>"
-            f"<td class=n>{_number(c.difference.p_adjusted, 2)}</td><td class=n>{c.improved}</td>"
+            f"<td class=n>{'&lt;0.0001' if p < 0.0001 else _number(p, 2)}</td><td class=n>{c.improved}</td>"
             f"<td class=n>{c.regressed}</td></tr><tr><td></td><td colspan=6>{_e(c.words)}</td></tr>"
         )
     return (
@@ -231,8 +231,9 @@ def _flips(examples: list[dict[str, Any]], analysis: Analysis) -> str:
         )
         asked = _e((example["inputs"] or "")[:_MAX_TEXT])
         wanted = _e((example["expected"] or "")[:_MAX_TEXT])
+        glance = _e((example["inputs"] or "")[:110])
         parts.append(
-            f"<details><summary>Item {_e(example['item'])}</summary><pre>{asked}</pre>"
+            f"<details><summary>Item {_e(example['item'])} <span class=sub>{glance}</span></summary><pre>{asked}</pre>"
             f"<p class=words>Expected: <code>{wanted}</code></p><div class=pair>{answers}</div></details>"
         )
     return f"<section><h2>Where the variants differ on {_e(analysis.primary)}</h2>{''.join(parts)}</section>"

@@ -106,6 +106,7 @@ from bakeoff.stats._group_sequential import (
     alpha_spent,
     group_sequential_crossing,
     group_sequential_design,
+    group_sequential_interval,
     group_sequential_look,
 )
 from bakeoff.stats._groups import FriedmanResult, cochran_q, dunnett, friedman, tukey
@@ -380,6 +381,7 @@ __all__ = [
     "friedman",
     "group_sequential_crossing",
     "group_sequential_design",
+    "group_sequential_interval",
     "group_sequential_look",
     "guardrail",
     "gwet_ac",

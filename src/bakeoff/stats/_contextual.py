@@ -74,7 +74,7 @@ class LinearBandit:
             raise StatsError("features must be at least 1, width and ridge positive")
         if not 0 <= floor <= 1 / len(names):
             raise StatsError(f"floor must lie in [0, {1 / len(names):.3g}] for {len(names)} arms, got {floor!r}")
-        self.arms, self.features = names, int(features)
+        self.arms, self.features = names, features
         self.method: Literal["linucb", "thompson"] = method
         self.width, self.ridge, self.floor = float(width), float(ridge), float(floor)
         self._rng = np.random.default_rng(seed)

@@ -11,6 +11,7 @@ import numpy as np
 from bakeoff.errors import StatsError
 from bakeoff.stats._checks import check_alpha, check_count
 from bakeoff.stats._dist import norm_cdf, norm_ppf, norm_sf
+from bakeoff.stats._result import Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ __all__ = [
     "alpha_spent",
     "group_sequential_crossing",
     "group_sequential_design",
+    "group_sequential_interval",
     "group_sequential_look",
 ]
 
@@ -149,11 +151,11 @@ def _checked_information(information: Sequence[float] | int) -> tuple[float, ...
     return times
 
 
-def _bisect(rises: Callable[[float], float], target: float, low: float, high: float) -> float:
+def _bisect(falling: Callable[[float], float], target: float, low: float, high: float) -> float:
     """Root of a decreasing function."""
-    for _ in range(60):
+    while high - low > 1e-9:
         middle = 0.5 * (low + high)
-        if rises(middle) > target:
+        if falling(middle) > target:
             low = middle
         else:
             high = middle
@@ -299,7 +301,7 @@ def group_sequential_look(design: GroupSequentialDesign, look: int, z: float) ->
     if look > len(design.critical):
         raise StatsError(f"look must be at most {len(design.critical)}, the looks of the design, got {look!r}")
     critical = design.critical[look - 1]
-    reject = bool(abs(z) >= critical) if z == z else False
+    reject = abs(z) >= critical if z == z else False
     last = look == len(design.critical)
     verdict = (
         "the difference is established" if reject
@@ -312,6 +314,54 @@ def group_sequential_look(design: GroupSequentialDesign, look: int, z: float) ->
         critical=critical,
         reject=reject,
         stop=reject or last,
-        estimate_note="stopping early exaggerates the estimate; report it with the interval of the design",
+        estimate_note="stopping early exaggerates the estimate; report it with `group_sequential_interval`",
         words=f"Look {look} of {len(design.critical)}: |z| = {abs(z):.2f} against {critical:.2f}: {verdict}.",
+    )
+
+
+def group_sequential_interval(
+    design: GroupSequentialDesign, look: int, estimate: float, *, standard_error: float
+) -> Estimate:
+    """Return the repeated confidence interval of an effect at one planned look.
+
+    `estimate +- critical_k * se`: all looks' intervals hold together with probability 1 - alpha, whether or not the
+    experiment stopped there, and one excludes zero exactly when that look rejects.
+
+    Args:
+        design: The design, fixed before the first item.
+        look: Which look, from 1.
+        estimate: Effect over all items so far.
+        standard_error: Its standard error, the one that z was computed with.
+
+    Returns:
+        Interval; nan with a reason when the standard error is missing or 0, or the look spends no alpha.
+
+    Raises:
+        StatsError: `look` outside the design, or a negative standard error.
+
+    References:
+        Jennison and Turnbull 1989, JRSS B 51.
+
+    Examples:
+        >>> out = group_sequential_interval(group_sequential_design(5), 5, 0.1, standard_error=0.04)
+        >>> round(out.low, 4), round(out.high, 4)
+        (0.0188, 0.1812)
+    """
+    check_count(look, "look", minimum=1)
+    if look > len(design.critical):
+        raise StatsError(f"look must be at most {len(design.critical)}, the looks of the design, got {look!r}")
+    if standard_error < 0:
+        raise StatsError(f"standard_error must be at least 0, got {standard_error!r}")
+    critical = design.critical[look - 1]
+    known = standard_error > 0 and critical < inf and estimate == estimate
+    half = critical * standard_error if known else nan
+    return Estimate(
+        estimate=estimate,
+        low=estimate - half,
+        high=estimate + half,
+        confidence=1 - design.alpha,
+        n=look,
+        method="group_sequential",
+        se=standard_error,
+        reason=None if known else "the effect has no standard error yet, or this look spends no alpha",
     )

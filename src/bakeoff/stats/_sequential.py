@@ -274,7 +274,7 @@ class SequentialComparison:
         verdict = verdict_of(low=low, high=high, rejected=self._log_e_max >= -log(config.alpha), n=n, config=config)
         exhausted = config.planned_n is not None and n + self._n_missing >= config.planned_n
         safe_side = low if config.higher_is_better else -high
-        not_worse = None if config.margin is None else bool(safe_side > -config.margin)
+        not_worse = None if config.margin is None else safe_side > -config.margin
         stop = verdict.word != "inconclusive" or exhausted or (config.stop_when_not_worse and bool(not_worse))
         warnings = self._warnings()
         words = sequential_words(

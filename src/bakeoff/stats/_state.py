@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bakeoff.errors import StatsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Mapping
 
 __all__ = ["STATE_VERSION", "reading_state"]
 
@@ -16,7 +16,7 @@ STATE_VERSION = 1
 
 
 @contextmanager
-def reading_state(state: Mapping[str, Any], what: str) -> Iterator[None]:
+def reading_state(state: Mapping[str, Any], what: str) -> Generator[None]:
     """Check the version of a state, and turn whatever goes wrong while reading it into a `StatsError`."""
     try:
         if state["version"] != STATE_VERSION:
