@@ -360,6 +360,26 @@ def test_five_minutes_without_network_lose_nothing(virtual: Virtual) -> None:
     virtual(main())
 
 
+def test_probes_of_an_outage_do_not_use_up_the_attempts_of_a_call(virtual: Virtual) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+
+        async def script(request: ModelRequest, number: int) -> ModelResponse:
+            if 0 < loop.time() - start < 200:
+                raise ProviderError("unreachable", kind="connection", retryable=True)
+            return answer(request)
+
+        limits, spec = LimitsSpec(concurrency=1, attempts=2), GatewaySpec(breaker_failures=1)
+        async with gateway(Scripted(script), limits=limits, gateway=spec) as g:
+            await g.complete(ask("before"))
+            await asyncio.sleep(1)
+            response = await g.complete(ask("during"))
+            assert 5 <= response.attempts <= 9
+
+    virtual(main())
+
+
 # Budget
 
 

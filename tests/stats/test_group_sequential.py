@@ -14,8 +14,11 @@ from bakeoff.stats import (
     alpha_spent,
     group_sequential_crossing,
     group_sequential_design,
+    group_sequential_interval,
     group_sequential_look,
 )
+
+DESIGN = group_sequential_design(4)
 
 # Jennison and Turnbull 2000, table 2.1: Pocock constants C_P(K, alpha)
 POCOCK = [(2, 0.05, 2.178), (3, 0.05, 2.289), (4, 0.05, 2.361), (5, 0.05, 2.413), (10, 0.05, 2.555), (5, 0.01, 2.986)]
@@ -104,6 +107,16 @@ def test_looks_decide() -> None:
     assert group_sequential_look(design, 1, -9.0).reject
     with pytest.raises(StatsError, match="look"):
         group_sequential_look(design, 3, 1.0)
+
+
+@given(st.floats(-1, 1), st.floats(0.01, 0.5), st.integers(1, 4))
+@settings(max_examples=40)
+def test_repeated_interval_agrees_with_the_look(estimate: float, se: float, look: int) -> None:
+    design = DESIGN
+    interval = group_sequential_interval(design, look, estimate, standard_error=se)
+    rejects = group_sequential_look(design, look, estimate / se).reject
+    assert rejects == (interval.low >= 0 or interval.high <= 0)
+    assert group_sequential_interval(design, look, estimate, standard_error=0.0).reason is not None
 
 
 @pytest.mark.parametrize("bad", [(), (0.5,), (0.5, 0.4, 1.0), (0.0, 1.0), (0.5, 1.2)])

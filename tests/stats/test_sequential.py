@@ -19,6 +19,7 @@ from bakeoff.stats import (
     SequentialConfig,
     asymptotic_confidence_sequence,
     betting_interval,
+    closed_e_rejections,
     discordant_e_value,
 )
 
@@ -188,6 +189,16 @@ def test_planned_items_end_the_comparison_and_missing_items_count() -> None:
     assert "2 items were left out" in result.words
 
 
+def test_missing_items_are_bounded() -> None:
+    comparison = SequentialComparison()
+    comparison.update([1, 1, np.nan, np.nan], [0, 1, 1, np.nan])
+    result = comparison.update([0, np.nan], [1, 0])
+    # by hand: complete differences 1, 0, -1; incomplete ones in [-1, 0], [-1, 1] and [0, 1]
+    assert result.missing_bound == pytest.approx((-2 / 6, 2 / 6))
+    assert SequentialComparison.from_state(comparison.to_state()).result() == result
+    assert SequentialComparison().update([1], [0]).missing_bound is None
+
+
 def test_sorted_items_are_called_out() -> None:
     a = np.concatenate([np.ones(60), np.zeros(60)])
     result = SequentialComparison().update(a, np.zeros(120))
@@ -301,6 +312,22 @@ def test_two_variants_race_like_two_one_sided_comparisons() -> None:
     result = race.update({"a": [1.0] * 2, "b": [0.0] * 2})
     assert float(discordant_e_value(8, 0, alternative="greater")) > 40
     assert result.best == "a"
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 5))
+@settings(max_examples=25, deadline=None)
+def test_a_race_drops_whom_the_closed_test_rejects(seed: int, k: int) -> None:
+    # oracle: closed-form e-values of all ordered pairs, then the closed test, on the first look
+    rng = np.random.default_rng(seed)
+    scores = race_scores(rng.uniform(0.2, 0.95, k).tolist(), 60, seed)
+    race = PairedRace(RaceConfig(variants=tuple(scores), planned_n=60, min_n=2))
+    result = race.update(scores)
+    columns = list(scores.values())
+    wins = np.array([[((a > b).sum(), (b > a).sum()) for b in columns] for a in columns])
+    evidence = discordant_e_value(wins[..., 0], wins[..., 1], alternative="greater")
+    np.fill_diagonal(evidence, 0)
+    rejected = closed_e_rejections(evidence.max(axis=0) / (k - 1), alpha=0.05)
+    assert {out.variant for out in result.eliminated} == {f"v{i}" for i in range(k) if rejected[i]}
 
 
 def test_race_state_survives_json_and_late_scores_are_ignored() -> None:

@@ -118,7 +118,7 @@ from bakeoff.stats._items import encode_clusters
 from bakeoff.stats._judges import CorrectedMean, JudgeAccuracy, judge_accuracy, rogan_gladen, stratified_rate
 from bakeoff.stats._kappa import Agreement, KappaWeights, cohen_kappa, fleiss_kappa, gwet_ac
 from bakeoff.stats._labels_needed import LabelsNeeded, labels_needed
-from bakeoff.stats._many import ManyComparisons, NamedDifference, TiedSet, max_t, named_columns, tied_set
+from bakeoff.stats._many import ManyComparisons, NamedDifference, TiedSet, max_t, tied_set
 from bakeoff.stats._mean import mean_logit_t, mean_t
 from bakeoff.stats._multiplicity import Correction, adjust
 from bakeoff.stats._off_policy import OffPolicyMethod, OffPolicyValue, effective_sample_size, off_policy_value
@@ -410,7 +410,6 @@ __all__ = [
     "methods_paragraph",
     "mixture_rho2",
     "msprt",
-    "named_columns",
     "noninferiority_power_paired",
     "normal_mixture_e_value",
     "odds_ratio",

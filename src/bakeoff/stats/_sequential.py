@@ -112,6 +112,17 @@ def validated_scores(scores: Float, name: str, config: SequentialConfig) -> Floa
     return scores
 
 
+def _missing_extremes(candidate: Float, baseline: Float, config: SequentialConfig) -> tuple[float, float]:
+    """Sum of differences of the incomplete items if every missing score had been the worst, or the best, possible."""
+    low, high = config.score_range
+    left, right = item_means(candidate), item_means(baseline)
+    gone = np.isnan(left) | np.isnan(right)
+    left, right = left[gone], right[gone]
+    worst = np.where(np.isnan(left), low, left) - np.where(np.isnan(right), high, right)
+    best = np.where(np.isnan(left), high, left) - np.where(np.isnan(right), low, right)
+    return float(worst.sum()), float(best.sum())
+
+
 def sequential_evidence(differences: Float, config: SequentialConfig) -> float:
     """Return the log e-value of unit differences against "no difference"; 0 before it can be computed."""
     n, method = differences.size, config.resolved_method
@@ -196,6 +207,7 @@ class SequentialComparison:
         self._baseline: list[float] = []
         self._clusters: set[str] = set()
         self._n_missing = 0
+        self._missing = (0.0, 0.0)  # what the incomplete items could add to the sum of differences
         self._look = 0
         self._log_e = 0.0  # now
         self._log_e_max = 0.0  # strongest so far
@@ -241,6 +253,8 @@ class SequentialComparison:
         self._candidate.extend(left.tolist())
         self._baseline.extend(right.tolist())
         self._n_missing += n_missing
+        worst, best = _missing_extremes(candidate, baseline, self._config)
+        self._missing = (self._missing[0] + worst, self._missing[1] + best)
         self._look += 1
         self._absorb()
         return self.result()
@@ -299,6 +313,7 @@ class SequentialComparison:
             baseline_mean=float(np.mean(self._baseline)) if n else nan,
             n_items=n if not config.clustered else 0,
             n_missing=self._n_missing,
+            missing_bound=self._missing_bound(differences),
             kind=config.kind,
             verdict=verdict,
             e_value=float(exp_capped(self._log_e)),
@@ -308,6 +323,12 @@ class SequentialComparison:
             planned_n=config.planned_n,
             words=words,
         )
+
+    def _missing_bound(self, differences: Float) -> tuple[float, float] | None:
+        if not self._n_missing or self._config.kind == "continuous" or self._config.clustered:
+            return None
+        total, n = float(differences.sum()), differences.size + self._n_missing
+        return (total + self._missing[0]) / n, (total + self._missing[1]) / n
 
     def _why_unknown(self, differences: Float) -> str:
         if differences.size == 0:
@@ -346,6 +367,7 @@ class SequentialComparison:
             "baseline": list(self._baseline),
             "clusters": sorted(self._clusters),
             "n_missing": self._n_missing,
+            "missing": list(self._missing),
             "look": self._look,
             "log_e": self._log_e if isfinite(self._log_e) else None,
             "log_e_max": self._log_e_max,
@@ -370,6 +392,8 @@ class SequentialComparison:
             comparison._baseline = [float(value) for value in state["baseline"]]
             comparison._clusters = {str(label) for label in state["clusters"]}
             comparison._n_missing = int(state["n_missing"])
+            worst, best = state["missing"]
+            comparison._missing = (float(worst), float(best))
             comparison._look = int(state["look"])
             comparison._log_e = -inf if state["log_e"] is None else float(state["log_e"])
             comparison._log_e_max = float(state["log_e_max"])
