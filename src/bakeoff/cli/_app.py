@@ -47,7 +47,7 @@ def _root(
     version: bool = typer.Option(False, "--version", "-V", help="Print the version and exit."),
 ) -> None:
     if version:
-        from bakeoff import __version__
+        from bakeoff._version import version as installed
 
-        typer.echo(f"bakeoff {__version__}")
+        typer.echo(f"bakeoff {installed()}")
         raise typer.Exit

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from mlflow.tracking import MlflowClient
 
-__all__ = ["open_client", "tracking_uri"]
+__all__ = ["open_client", "tracking_uri", "without_secret"]
 
 
 def tracking_uri(named: str | None, database: Path) -> str:
@@ -46,11 +46,21 @@ def open_client(uri: str, database: Path) -> MlflowClient:
     try:
         client = MlflowClient(tracking_uri=uri)
         client.search_experiments(max_results=1)
-    except Exception as error:
-        raise StoreError(f"MLflow at {_public(uri)!r} cannot be used: {type(error).__name__}: {error}"[:600]) from error
+    except Exception as error:  # noqa: BLE001 - MLflow, SQLAlchemy and HTTP each have errors of their own
+        said = without_secret(f"{type(error).__name__}: {error}", uri)
+        raise StoreError(f"MLflow at {_public(uri)!r} cannot be used: {said[:600]}") from None
     finally:
         lock.release()
     return client
+
+
+def without_secret(text: str, uri: str) -> str:
+    """Leave out the user and password of a URI from a text that may quote it."""
+    user = uri.partition("://")[2].rpartition("@")[0]
+    for secret in (user, user.partition(":")[2]):
+        if secret:
+            text = text.replace(secret, "***")
+    return text
 
 
 def _public(uri: str) -> str:

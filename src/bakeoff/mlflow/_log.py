@@ -12,7 +12,7 @@ import yaml
 
 from bakeoff.errors import StoreError
 from bakeoff.experiments import analyse
-from bakeoff.mlflow._client import open_client, tracking_uri
+from bakeoff.mlflow._client import open_client, tracking_uri, without_secret
 from bakeoff.reports import comparison_frame, leaderboard_frame
 
 if TYPE_CHECKING:
@@ -55,11 +55,12 @@ def log_run(store: LocalStore, run_id: str, spec: MlflowSpec) -> str:
             _child(client, experiment, parent, variant, manifest, analysis)
         _artifacts(client, parent, store, manifest, analysis)
         client.set_terminated(parent, status="FINISHED" if manifest.status == "complete" else "KILLED")
-    except Exception as error:
-        raise StoreError(f"MLflow refused run {run_id!r}: {type(error).__name__}: {error}"[:600]) from error
+    except Exception as error:  # noqa: BLE001 - MLflow, SQLAlchemy and HTTP each have errors of their own
+        said = without_secret(f"{type(error).__name__}: {error}", uri)
+        raise StoreError(f"MLflow refused run {run_id!r}: {said[:600]}") from None
     if uri.startswith("sqlite:"):
         return f"mlflow ui --backend-store-uri {uri}"
-    return f"{uri} (run {parent})"
+    return f"{without_secret(uri, uri)} (run {parent})"
 
 
 def _experiment(client: MlflowClient, name: str, store: LocalStore, uri: str) -> str:

@@ -6,7 +6,7 @@ import html
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
-from bakeoff import __version__
+from bakeoff._version import version
 from bakeoff.errors import StoreError
 from bakeoff.experiments import analyse, show
 from bakeoff.reports._bar import amount_usd, duration
@@ -247,5 +247,5 @@ def _methods(analysis: Analysis, manifest: Manifest) -> str:
     return (
         f"<section><h2>Methods</h2><p>{_e(analysis.methods)}</p>{f'<ul>{notes}</ul>' if notes else ''}"
         f'<p class="sub">Data {_e(analysis.dataset)}. {f"Commit {_e(git)}. " if git else ""}'
-        f"{_e(versions)}. Written by Bakeoff {_e(__version__)}.</p></section>"
+        f"{_e(versions)}. Written by Bakeoff {_e(version())}.</p></section>"
     )
