@@ -357,6 +357,16 @@ def test_sequential_halving_keeps_the_best_on_common_items() -> None:
         halving.update({})
 
 
+def test_sequential_halving_keeps_earlier_rounds() -> None:
+    halving = SequentialHalving(["a", "b", "c", "d"], budget=80)
+    first = {"a": [1.0] * 9 + [0.0], "b": [1.0] * 8 + [0.0] * 2, "c": [0.0] * 10, "d": [0.0] * 10}
+    halving.update(first)
+    halving.update({"a": [1.0, 0.0] * 10, "b": [1.0, 0.0] * 10})
+    assert halving.means["a"] == pytest.approx(19 / 30)
+    assert halving.means["b"] == pytest.approx(18 / 30)
+    assert halving.best == "a"
+
+
 def test_sequential_halving_leaves_missing_items_out_for_all() -> None:
     halving = SequentialHalving(["a", "b"], budget=8)
     halving.update({"a": [1.0, np.nan, 0.0, 0.0], "b": [0.0, 1.0, np.nan, 1.0]})

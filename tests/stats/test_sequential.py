@@ -330,6 +330,15 @@ def test_a_race_drops_whom_the_closed_test_rejects(seed: int, k: int) -> None:
     assert {out.variant for out in result.eliminated} == {f"v{i}" for i in range(k) if rejected[i]}
 
 
+@pytest.mark.parametrize(("wins", "dropped"), [(9, []), (10, ["c"])])
+def test_the_family_of_a_race_is_counted(wins: int, dropped: list[str]) -> None:
+    # by hand, k = 3, one loser: e / 2 opponents / 3 variants must reach 20, so e = 120 (9 wins: 102, 10 wins: 186)
+    race = PairedRace(RaceConfig(variants=("a", "b", "c"), planned_n=100, min_n=2))
+    result = race.update({"a": [1.0] * wins, "b": [1.0] * wins, "c": [0.0] * wins})
+    assert (float(discordant_e_value(wins, 0, alternative="greater")) >= 120) == bool(dropped)
+    assert [out.variant for out in result.eliminated] == dropped
+
+
 def test_race_state_survives_json_and_late_scores_are_ignored() -> None:
     scores = race_scores([0.9, 0.6, 0.2], 400, seed=3)
     scores["v1"][5] = np.nan
