@@ -202,6 +202,25 @@ def test_changepoint_level_and_coverage() -> None:
     assert held / found >= 0.912
 
 
+def test_changepoint_is_the_best_weighted_split() -> None:
+    # Oracle: numpy.average and the weighted sum of squares of every split, one at a time.
+    rng = np.random.default_rng(5)
+    values = np.r_[rng.normal(0, 1, 10), rng.normal(1, 1, 10)]
+    values[3] += 8  # an outlier from a run that measured little
+    se = np.ones(20)
+    se[3] = 20.0
+    w = 1 / se**2
+
+    def within(part: slice) -> float:
+        return float(w[part] @ (values[part] - np.average(values[part], weights=w[part])) ** 2)
+
+    losses = {t: within(slice(0, t)) + within(slice(t, 20)) for t in range(2, 19)}
+    result = find_changepoint(values, se=se)
+    assert result.candidate == min(losses, key=losses.__getitem__)
+    assert result.before == pytest.approx(np.average(values[: result.candidate], weights=w[: result.candidate]))
+    assert find_changepoint(values).candidate != result.candidate
+
+
 def test_changepoint_weights_missing_and_degenerate() -> None:
     values = np.array(NILE, float)
     values[[3, 50]] = np.nan

@@ -300,6 +300,19 @@ def test_corrected_difference_symmetry_and_agreement(seed: int, graded: bool) ->
         assert (up.p_value < 0.05) == (up.low > 0)
 
 
+def test_corrected_difference_counts_the_sampling_of_items() -> None:
+    # A perfect judge and a label on every item: what is left is the sampling of the items. R = 500: >= 92.1%.
+    rng = np.random.default_rng(12)
+    hits = 0
+    for _ in range(500):
+        u = rng.random(150)
+        y0 = (u < 0.6) * 1.0
+        y1 = np.where(rng.random(150) < 0.5, y0, rng.random(150) < 0.7)
+        r = corrected_difference(y1, y0, y1, y0)
+        hits += r.low <= 0.05 <= r.high
+    assert hits / 500 >= 0.921
+
+
 def test_bias_interaction_is_tested() -> None:
     rng = np.random.default_rng(10)
     same = [
@@ -368,3 +381,16 @@ def test_labels_needed_says_when_items_are_missing() -> None:
     assert labels_needed([1.0, 0.0], [NA, NA], half_width=0.1).n_labels is None
     with pytest.raises(StatsError):
         labels_needed(judge, human, half_width=0)
+
+
+def test_labels_needed_does_not_believe_a_spotless_pilot() -> None:
+    # Expected half-width with half a success and half a failure added to each stratum; statsmodels Wilson limits.
+    judge, human = judged(15, 0, 0, 5, 1485, 495)
+    plan = labels_needed(judge, human, half_width=0.05)
+    w, t1, t0 = 0.75, 15.5 / 16, 0.5 / 6
+    (l1, u1), (l0, u0), (lw, uw) = (
+        proportion_confint(p * n, n, method="wilson") for p, n in ((t1, 15), (t0, 5), (w, 2000))
+    )
+    low = sqrt((w * (t1 - l1)) ** 2 + ((1 - w) * (t0 - l0)) ** 2 + ((w - lw) * (t1 - t0)) ** 2)
+    high = sqrt((w * (u1 - t1)) ** 2 + ((1 - w) * (u0 - t0)) ** 2 + ((uw - w) * (t1 - t0)) ** 2)
+    assert plan.half_width_now == pytest.approx((low + high) / 2)
