@@ -164,6 +164,8 @@ def test_pending_pulls_are_not_failures() -> None:
 @pytest.mark.parametrize("policy", [UCB1(), KLUCB()], ids=["ucb1", "kl_ucb"])
 def test_a_batch_spreads_over_arms(policy: BanditPolicy) -> None:
     bandit = Bandit(policy, arms=["a", "b", "c"], seed=1)
+    for arm, reward in (("a", 0.6), ("b", 0.5), ("c", 0.5)):
+        bandit.update(arm, reward)
     pulls = [choice.arm for choice in bandit.select_batch(30)]
     assert min(pulls.count(arm) for arm in "abc") >= 8
 
