@@ -194,6 +194,12 @@ def test_disconnected_and_degenerate() -> None:
         bradley_terry(*baseball()).contrast("Boston", "Paris")
 
 
+def test_few_items_are_warned_about() -> None:
+    a, b, outcome, _ = games(8, n=60)
+    ranking = bradley_terry(a, b, outcome, items=np.arange(60) % 6)
+    assert "6 items" in ranking.warnings[0]
+
+
 def test_one_order_only_is_warned_about() -> None:
     ranking = bradley_terry(["a"] * 10, ["b"] * 10, [1, 0] * 5)
     assert ranking.order_effect is None

@@ -125,7 +125,34 @@ def test_pass_curve_properties(scores: np.ndarray) -> None:
     assert pass_hat_k(scores[::-1], 1).low == pytest.approx(down[0].low)
 
 
+@pytest.mark.parametrize(("items", "repeats", "k"), [(20, 4, 1), (30, 8, 4)])
+def test_pass_hat_k_covers_where_pooling_attempts_does_not(items: int, repeats: int, k: int) -> None:
+    # Beta(2, 1) items: E[p^k] = 2/(k + 2). R = 600: 95% - 3 SE = 92.3%.
+    rng = np.random.default_rng(15)
+    truth = 2 / (k + 2)
+    held = pooled = 0
+    for _ in range(600):
+        scores = rng.random((items, repeats)) < rng.beta(2, 1, (items, 1))
+        result = pass_hat_k(scores, k)
+        held += result.low <= truth <= result.high
+        low, high = proportion_confint(result.estimate * items * repeats, items * repeats, method="wilson")
+        pooled += low <= truth <= high
+    assert held / 600 >= 0.923
+    assert pooled / 600 < 0.85
+
+
 # ---------------------------------------------------------------- ratios
+
+
+def test_cost_per_success_covers() -> None:
+    # Successes cost half a unit more: truth (1 + 0.5 p)/p. R = 600: 95% - 3 SE = 92.3%; mean of ratios is not it.
+    rng = np.random.default_rng(16)
+    held = 0
+    for _ in range(600):
+        won = rng.random(60) < 0.4
+        result = cost_per_success(rng.gamma(2, 0.5, 60) * (1 + 0.5 * won), won)
+        held += result.low <= 3.0 <= result.high
+    assert held / 600 >= 0.923
 
 
 def test_fieller_is_the_inverted_t_test() -> None:

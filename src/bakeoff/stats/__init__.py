@@ -178,7 +178,7 @@ from bakeoff.stats._ppi import CorrectionMethod, corrected_mean, ppi_mean
 from bakeoff.stats._proportion import ProportionMethod, agresti_coull, clopper_pearson, jeffreys, proportion, wilson
 from bakeoff.stats._quantiles import quantile_difference, quantile_interval
 from bakeoff.stats._race import Elimination, PairedRace, RaceConfig, RaceGuarantee, RaceResult, closed_e_rejections
-from bakeoff.stats._ranking import Ranking, RankingInterval, bradley_terry, elo_scale, swap_consistency
+from bakeoff.stats._ranking import Ranking, RankingInterval, bradley_terry, elo_scale
 from bakeoff.stats._ratio import RatioDifference, RatioMethod, cost_per_success, ratio_difference, ratio_of_means
 from bakeoff.stats._result import Alternative, Difference, Estimate, Kind, TestResult, Verdict
 from bakeoff.stats._rule import SummaryMethod, summarize
@@ -186,6 +186,7 @@ from bakeoff.stats._run_length import ChartKind, chart_threshold, run_length, si
 from bakeoff.stats._sequential import SequentialComparison, SequentialResult
 from bakeoff.stats._sequential_config import SequentialConfig, SequentialMethod
 from bakeoff.stats._srm_sequential import srm_e_value
+from bakeoff.stats._swap import swap_consistency
 from bakeoff.stats._unpaired import (
     TwoProportionMethod,
     TwoProportionTest,

@@ -29,8 +29,8 @@ from bakeoff.stats._bt_fit import (
     outcome_scores,
 )
 from bakeoff.stats._checks import as_rng, check_confidence, check_count
-from bakeoff.stats._dist import norm_sf, t_sf, z_value
-from bakeoff.stats._moments import critical_value, item_counts, wilson_limits
+from bakeoff.stats._dist import norm_sf, t_sf
+from bakeoff.stats._moments import critical_value, item_counts
 from bakeoff.stats._result import Difference, Estimate
 
 if TYPE_CHECKING:
@@ -38,12 +38,13 @@ if TYPE_CHECKING:
 
     Float = NDArray[np.float64]
 
-__all__ = ["Ranking", "RankingInterval", "bradley_terry", "elo_scale", "swap_consistency"]
+__all__ = ["Ranking", "RankingInterval", "bradley_terry", "elo_scale"]
 
 RankingInterval = Literal["auto", "model", "sandwich", "bootstrap"]
 """`model` trusts independence of comparisons; `sandwich` and `bootstrap` take the item as the unit."""
 
-_CHUNK = 200
+_CHUNK_CELLS = 500_000
+_FEW_ITEMS = 20
 _SIMULATIONS = 5_000
 
 
@@ -205,6 +206,8 @@ def bradley_terry(
         warnings.append(text + "half a win and half a loss against an average opponent were added")
     if not converged:
         warnings.append("the fit did not converge fully")
+    if data.clustered and data.clusters < max(_FEW_ITEMS, 2 * cells.size):
+        warnings.append(f"{data.clusters} items for {cells.size} parameters: the intervals are too narrow")
     if model == "half" and ties != "half" and (data.outcome == 1).any():
         warnings.append("ties count as half a win for each")
     kind = ("sandwich" if data.clustered else "model") if interval == "auto" else interval
@@ -245,59 +248,6 @@ def elo_scale(strength: ArrayLike, *, centre: float = 1000.0) -> NDArray[np.floa
     return centre + 400 / log(10) * np.asarray(strength, dtype=np.float64)
 
 
-def swap_consistency(
-    first: ArrayLike, second: ArrayLike, outcome: ArrayLike, *, items: ArrayLike, confidence: float = 0.95
-) -> Estimate:
-    """Estimate how often a judge prefers the same variant when the order is swapped.
-
-    Counted over (item, pair) with a verdict in both orders; a tie agrees with a tie only. Wilson interval.
-
-    Args:
-        first: Variant shown first.
-        second: Variant shown second.
-        outcome: 1 when the first wins, 0 when the second wins, 0.5 for a tie, `nan` for no verdict.
-        items: Item of each comparison.
-        confidence: Confidence of the interval.
-
-    Returns:
-        The share; `nan` with a reason when no pair was judged in both orders.
-
-    Raises:
-        StatsError: If lengths differ or an outcome is unknown.
-
-    Examples:
-        >>> result = swap_consistency(["a", "b", "a", "b"], ["b", "a", "b", "a"], [1, 0, 1, 1], items=[1, 1, 2, 2])
-        >>> result.estimate, result.n
-        (0.5, 2)
-    """
-    confidence = check_confidence(confidence)
-    data = read_comparisons(first, second, outcome, items, None, None)
-    forward = data.first < data.second
-    low, high = np.minimum(data.first, data.second), np.maximum(data.first, data.second)
-    key = (data.codes * len(data.names) + low) * len(data.names) + high
-    uniques, code = np.unique(key, return_inverse=True)
-    # Winner seen from the variant that comes first in the alphabet: +1, 0, -1, averaged over repeats of one order.
-    verdict = np.where(forward, 1, -1) * (1 - data.outcome)
-    means: list[Float] = []
-    for mask in (forward, ~forward):
-        total = np.bincount(code[mask], minlength=len(uniques))
-        summed = np.bincount(code[mask], weights=verdict[mask], minlength=len(uniques))
-        means.append(np.where(total > 0, summed / np.maximum(total, 1), nan))
-    both = ~np.isnan(means[0]) & ~np.isnan(means[1])
-    n = int(both.sum())
-    if n == 0:
-        return Estimate(
-            estimate=nan, low=nan, high=nan, confidence=confidence, n=0, method="wilson",
-            reason="no pair was judged in both orders on the same item",
-        )  # fmt: skip
-    share = float((np.sign(means[0][both]) == np.sign(means[1][both])).mean())
-    bottom, top = wilson_limits(share, n, z_value(confidence))
-    return Estimate(
-        estimate=share, low=float(bottom), high=float(top), confidence=confidence, n=n, method="wilson",
-        se=sqrt(share * (1 - share) / n),
-    )  # fmt: skip
-
-
 def _covariance(
     data: Comparisons,
     cells: Cells,
@@ -328,9 +278,10 @@ def _covariance(
         meat = sums.T @ sums * data.clusters / (data.clusters - 1)
         return bread @ meat @ bread, float(data.clusters - 1), None
     pieces: list[Float] = []
+    chunk = max(1, _CHUNK_CELLS // max(counts.shape[1], len(data.outcome)))
     for block in item_counts(rng, data.clusters, check_count(resamples, "resamples", minimum=20)):
-        for start in range(0, len(block), _CHUNK):
-            weight = block[start : start + _CHUNK][:, data.codes] * data.weight
+        for start in range(0, len(block), chunk):
+            weight = block[start : start + chunk][:, data.codes] * data.weight
             resampled = outcome_counts(weight, data, cell_of, counts.shape[1], cells.model)
             pieces.append(fit_cells(cells, resampled, penalty=max(penalty, 1e-3), steps=25)[0])
     draws = np.concatenate(pieces)
