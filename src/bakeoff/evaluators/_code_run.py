@@ -1,0 +1,289 @@
+"""Run code from an output against tests, in the sandbox."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+
+from pydantic import Field, PositiveFloat, PositiveInt
+from typing_extensions import override
+
+from bakeoff.evaluators._base import Finding, Graded
+from bakeoff.evaluators._checks_format import code_block
+from bakeoff.evaluators._protocol import CannotScoreError, EvaluateResult, EvaluatorContext, Family, ScoreKind
+from bakeoff.evaluators._redact import clean_text
+from bakeoff.evaluators._registry import evaluator
+from bakeoff.evaluators._sandbox import SandboxLimits, SandboxResult, run_sandboxed
+from bakeoff.evaluators._text import as_text, at_path, preview
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["CodeCheck", "CodeOutput", "CodeTests", "Language"]
+
+Language = Literal["python", "javascript"]
+_FENCES: dict[str, tuple[str, ...]] = {
+    "python": ("python", "py", "python3"),
+    "javascript": ("javascript", "js", "node", "mjs", "typescript", "ts"),
+}
+LONGEST_CODE = 200_000
+"""Characters beyond which an output is not taken for code."""
+
+# The nonce is what only a finished run of the tests prints: exit codes and prints of the code prove nothing.
+_PYTHON_HARNESS = """\
+import sys
+
+
+def run():
+    nonce = sys.stdin.readline().strip()
+    scope = {"__name__": "solution", "__builtins__": __builtins__}
+    with open("/solution.py", encoding="utf-8") as file:
+        exec(compile(file.read(), "solution.py", "exec"), scope)
+    with open("/tests.py", encoding="utf-8") as file:
+        exec(compile(file.read(), "tests.py", "exec"), scope)
+    for name, test in list(scope.items()):
+        if name.startswith("test_") and callable(test):
+            test()
+    sys.stdout.flush()
+    sys.stdout.write("\\n" + nonce + "\\n")
+    sys.stdout.flush()
+
+
+run()
+"""
+_NODE_HARNESS = """\
+const fs = require("fs");
+const nonce = fs.readFileSync(0, "utf8").trim();
+const source = fs.readFileSync("/solution.js", "utf8") + "\\n;\\n" + fs.readFileSync("/tests.js", "utf8");
+const AsyncFunction = Object.getPrototypeOf(async function () {}).constructor;
+const module_ = { exports: {} };
+const run = new AsyncFunction("require", "module", "exports", "assert", source);
+run(require, module_, module_.exports, require("assert"))
+  .then(() => process.stdout.write("\\n" + nonce + "\\n"))
+  .catch((error) => { console.error(String((error && error.stack) || error)); process.exitCode = 1; });
+"""
+
+
+def from_trial(context: EvaluatorContext, path: str) -> Any:
+    """Look something up in a trial: `expected`, `metadata.tests`, `inputs.prompt`.
+
+    Raises:
+        CannotScoreError: There is nothing at that place.
+    """
+    place = {"inputs": context.inputs, "metadata": context.metadata, "expected": context.expected}
+    value = at_path(place, path, "the item")
+    if value is None:
+        raise CannotScoreError(f"the item has no {path!r}")
+    return value
+
+
+def fill_in(template: str, context: EvaluatorContext) -> str:
+    """Put parts of the item into a text: `check({metadata.entry_point})`."""
+    return re.sub(
+        r"\{((?:inputs|metadata|expected)[\w.]*)\}", lambda found: as_text(from_trial(context, found[1])), template
+    )
+
+
+class CodeCheck(Graded):
+    """A check of code found in the output."""
+
+    family: ClassVar[Family] = "code"
+    score_kind: ClassVar[ScoreKind] = "binary"
+
+    language: Language = "python"
+    """Language of the code."""
+    extract: bool = True
+    """Take the code out of a Markdown block: the first in the language, else the first unlabelled one."""
+    before: str | None = None
+    """Dotted path to text that stands before the code, when the output continues it: `inputs.prompt`."""
+
+    @property
+    @override
+    def limit_s(self) -> float | None:
+        return 3600.0  # programs wait for each other; each run has a limit of its own
+
+    def code(self, context: EvaluatorContext) -> str:
+        """Give the code.
+
+        Raises:
+            CannotScoreError: There is no output, or it is too long.
+        """
+        text = as_text(context.output)
+        if len(text) > LONGEST_CODE:
+            raise CannotScoreError(
+                f"an output of {len(text)} characters; {LONGEST_CODE} are the most that is taken for code"
+            )
+        if self.extract:
+            text = code_block(text, _FENCES[self.language])
+        return text if self.before is None else as_text(from_trial(context, self.before)) + text
+
+    async def inspect(self, code: str, context: EvaluatorContext) -> Finding:
+        """Look at the code."""
+        raise NotImplementedError(f"{type(self).__name__}.inspect")
+
+    @override
+    async def evaluate(self, context: EvaluatorContext) -> EvaluateResult:
+        """Find the code and inspect it."""
+        code = self.code(context)
+        if not code.strip():
+            return self.conclude(Finding(False, "there is no code")) if self.raw_kind == "binary" else None
+        result = self.conclude(await self.inspect(code, context))
+        return dict(result) if isinstance(result, Mapping) else result
+
+
+class _Running(CodeCheck):
+    """A check that runs the code."""
+
+    timeout_s: PositiveFloat = Field(default=10.0, le=600)
+    """Longest time of one run."""
+    memory_mb: PositiveInt = Field(default=512, ge=64, le=16_384)
+    """Most memory of one process."""
+
+    @property
+    def limits(self) -> SandboxLimits:
+        """The limits of one run."""
+        return SandboxLimits(wall_s=self.timeout_s, cpu_s=int(self.timeout_s) + 1, memory_mb=self.memory_mb)
+
+    async def run(self, files: dict[str, str], main: str, stdin: str) -> SandboxResult:
+        """Run a program."""
+        runner: Literal["python", "node"] = "python" if self.language == "python" else "node"
+        return await run_sandboxed([main], files=files, interpreter=runner, stdin=stdin, limits=self.limits)
+
+
+@evaluator("code_tests")
+class CodeTests(_Running):
+    r"""Run the code of the output against tests, in a sandbox without network or files.
+
+    The tests are code that runs after that of the output: plain assertions, or functions named `test_...`. Only a run
+    that reaches their end passes: `sys.exit(0)`, prints and caught failures do not. Python code gets the standard
+    library only, JavaScript gets node's and `assert`. Tests share a process with the code, so code written to deceive
+    them could; it cannot do harm.
+
+    Value:
+        Pass or fail; the reason is the last line of the error, or the limit that was hit. pass@k and pass^k come from
+        repeats.
+
+    Missing when:
+        There is no output or no tests, or the sandbox (bubblewrap) is missing: code is then not run at all.
+
+    Source:
+        Own; functional correctness after Chen et al. 2021 (HumanEval).
+
+    Examples:
+        >>> import asyncio
+        >>> from bakeoff.evaluators import EvaluatorContext, load_evaluator, score_trial
+        >>> context = EvaluatorContext(output="def double(x):\n    return x + x", expected="assert double(3) == 6")
+        >>> score = asyncio.run(score_trial([load_evaluator("code_tests")], context))[0]
+        >>> score.value if score.error is None else True  # without bubblewrap there is no value
+        True
+    """
+
+    shorthand: ClassVar[str | None] = "tests"
+
+    tests: str = Field(default="expected", min_length=1)
+    """Dotted path to the tests: `expected`, `metadata.test` ..."""
+    after: str = ""
+    """Code that runs last, with parts of the item filled in: `check({metadata.entry_point})`."""
+
+    @override
+    async def inspect(self, code: str, context: EvaluatorContext) -> Finding:
+        tests = as_text(from_trial(context, self.tests)) + "\n" + fill_in(self.after, context)
+        nonce = secrets.token_hex(16)
+        python = self.language == "python"
+        end = "py" if python else "js"
+        files = {f"/solution.{end}": code, f"/tests.{end}": tests}
+        files[f"/harness.{end}"] = _PYTHON_HARNESS if python else _NODE_HARNESS
+        result = await self.run(files, f"/harness.{end}", nonce + "\n")
+        passed = result.stdout.rstrip().endswith(nonce) and result.exit_code == 0 and result.problem is None
+        details = {"exit_code": result.exit_code, "seconds": round(result.wall_s, 3)}
+        if passed:
+            return Finding(True, None, details)
+        return Finding(False, _why(result), {**details, "stderr": clean_text(result.stderr[-1000:], 1000)})
+
+
+def _why(result: SandboxResult) -> str:
+    if result.problem is not None:
+        return result.problem
+    lines = [line.strip() for line in result.stderr.splitlines() if line.strip()]
+    errors = [line for line in lines if re.match(r"[A-Za-z_.]*(?:Error|Exception|Exit|Interrupt)\b", line)]
+    if errors or lines:
+        return clean_text((errors or lines)[-1], 300)
+    return f"ended with exit code {result.exit_code} before the tests were through"
+
+
+class _Case(NamedTuple):
+    stdin: str
+    stdout: str
+
+
+@evaluator("code_output")
+class CodeOutput(_Running):
+    """Run the program of the output on given inputs and compare what it prints, in a sandbox.
+
+    Cases are a list of `{stdin, stdout}` (or `{input, output}`). White space at line ends and at the end is ignored.
+
+    Value:
+        Pass or fail: every case; or with `value: share` the share of the cases that agree (0 to 1).
+
+    Missing when:
+        There is no output or no case, or the sandbox (bubblewrap) is missing: code is then not run at all.
+
+    Source:
+        Own; the format of programming contests.
+
+    Examples:
+        >>> import asyncio
+        >>> from bakeoff.evaluators import EvaluatorContext, load_evaluator, score_trial
+        >>> context = EvaluatorContext(output="print(int(input()) * 2)", expected=[{"stdin": "4", "stdout": "8"}])
+        >>> score = asyncio.run(score_trial([load_evaluator("code_output")], context))[0]
+        >>> score.value if score.error is None else True  # without bubblewrap there is no value
+        True
+    """
+
+    shorthand: ClassVar[str | None] = "value"
+
+    cases: str = Field(default="expected", min_length=1)
+    """Dotted path to the cases."""
+    value: Literal["pass", "share"] = "pass"
+    """Pass or fail, or the share of the cases that agree."""
+
+    @property
+    @override
+    def raw_kind(self) -> ScoreKind:
+        return "binary" if self.value == "pass" else "bounded"
+
+    def _cases(self, context: EvaluatorContext) -> list[_Case]:
+        value = from_trial(context, self.cases)
+        entries: Sequence[Any] = value if isinstance(value, list) else [value]
+        cases: list[_Case] = []
+        for entry in entries:
+            if not isinstance(entry, Mapping) or not ("stdout" in entry or "output" in entry):
+                raise CannotScoreError(f"the case {preview(entry)} is no mapping with `stdin` and `stdout`")
+            given = entry.get("stdin", entry.get("input", ""))
+            cases.append(_Case(as_text(given), as_text(entry.get("stdout", entry.get("output")))))
+        if not cases:
+            raise CannotScoreError("there is no case to run")
+        return cases
+
+    @override
+    async def inspect(self, code: str, context: EvaluatorContext) -> Finding:
+        cases = self._cases(context)
+        main = "/solution.py" if self.language == "python" else "/solution.js"
+        problems: list[str] = []
+        for index, case in enumerate(cases, start=1):
+            result = await self.run({main: code}, main, case.stdin)
+            if result.problem is not None or result.exit_code != 0:
+                problems.append(f"case {index}: {_why(result)}")
+            elif _printed(result.stdout) != _printed(case.stdout):
+                problems.append(f"case {index}: printed {preview(result.stdout)}, not {preview(case.stdout)}")
+            if problems and self.value == "pass":
+                break
+        reason = clean_text("; ".join(problems[:3]), 600) or None
+        share = 1 - len(problems) / len(cases)
+        return Finding(not problems if self.value == "pass" else share, reason, {"cases": len(cases)})
+
+
+def _printed(text: str) -> list[str]:
+    return [line.rstrip() for line in text.rstrip().splitlines()]

@@ -1,0 +1,357 @@
+"""Run code that a model wrote where it can do no harm: bubblewrap, or not at all.
+
+What the code gets: a read-only view of `/usr` and of the interpreter, an empty environment, its own process, network,
+user, IPC and host-name spaces, one small writable `/tmp`, and limits on CPU, memory, processes, file size, output and
+time. There is no fallback to a plain subprocess: without bubblewrap nothing is run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+from weakref import WeakKeyDictionary
+
+from bakeoff.errors import EvaluatorError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = [
+    "SandboxLimits",
+    "SandboxResult",
+    "SandboxUnavailableError",
+    "run_sandboxed",
+    "sandbox_problem",
+]
+
+_NOBODY = 65534
+_INSTALL = "apt-get install bubblewrap (Debian, Ubuntu), dnf install bubblewrap (Fedora), pacman -S bubblewrap (Arch)"
+_SYSTEM_DIRS = ("bin", "sbin", "lib", "lib64", "lib32", "libx32")
+# `ulimit -p` is dash and busybox for processes, `-u` is bash; a limit that cannot be set stops everything.
+_LIMITS_SCRIPT = (
+    'ulimit -t "$1" && ulimit -f "$2" && ulimit -n 64 && ulimit -c 0 && '
+    '{ ulimit -p "$3" 2>/dev/null || ulimit -u "$3"; } && '
+    '{ [ "$4" = 0 ] || ulimit -v "$4"; } || exit 125; shift 4; exec "$@"'
+)
+
+Interpreter = Literal["python", "node"]
+
+
+class SandboxUnavailableError(EvaluatorError):
+    """Code cannot be run safely on this machine, so it is not run; the message says what to install."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxLimits:
+    """How much code may use."""
+
+    wall_s: float = 10.0
+    """Longest time from start to end."""
+    cpu_s: int = 10
+    """Longest CPU time of one process."""
+    memory_mb: int = 512
+    """Most address space of one process (for node: most heap)."""
+    processes: int = 16
+    """Most processes and threads at a time."""
+    file_mb: int = 8
+    """Largest file, and size of `/tmp`."""
+    output_kb: int = 256
+    """Most output on each of stdout and stderr; more ends the run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxResult:
+    """What code did."""
+
+    exit_code: int
+    """As the shell gives it: 128 + n for signal n."""
+    stdout: str
+    stderr: str
+    wall_s: float
+    timed_out: bool = False
+    output_exceeded: bool = False
+    limits: SandboxLimits = field(default_factory=SandboxLimits)
+
+    @property
+    def problem(self) -> str | None:
+        """Say which limit ended the run, if one did."""
+        if self.timed_out:
+            return f"did not finish within {self.limits.wall_s:g} s"
+        if self.output_exceeded:
+            return f"wrote more than {self.limits.output_kb} kB"
+        if self.exit_code == 128 + signal.SIGXCPU or self.exit_code == 128 + signal.SIGKILL:
+            return f"was stopped by a limit (CPU {self.limits.cpu_s} s, or memory)"
+        return None
+
+
+def _readable_by_nobody(path: Path) -> bool:
+    """Tell whether a user without any rights can reach a folder."""
+    try:
+        return all(one.stat().st_mode & 0o005 == 0o005 for one in (path, *path.parents))
+    except OSError:
+        return False
+
+
+@lru_cache(maxsize=1)
+def _python_home() -> tuple[str, str | None]:
+    """Find a Python the sandbox can use: its path, and the folder to show when it is not below /usr."""
+    base = Path(sys.base_prefix).resolve()
+    program = base / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
+    if program.is_file() and (os.geteuid() != 0 or _readable_by_nobody(base)):
+        return (str(program), None if base.is_relative_to("/usr") else str(base))
+    for candidate in (f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}", "/usr/bin/python3"):
+        if Path(candidate).exists():
+            return candidate, None
+    raise SandboxUnavailableError(
+        f"code is not run: the sandbox works as an unprivileged user who cannot read {str(base)!r}, and there is no "
+        "/usr/bin/python3\n    fix: install the system's python3, or run as a normal user"
+    )
+
+
+@lru_cache(maxsize=1)
+def _bubblewrap() -> str:
+    found = shutil.which("bwrap", path="/usr/bin:/bin:/usr/local/bin")
+    if found is None:
+        raise SandboxUnavailableError(
+            f"code is not run: bubblewrap, which keeps it from doing harm, is not installed\n    fix: {_INSTALL}"
+        )
+    return found
+
+
+def sandbox_problem() -> str | None:
+    """Say why code cannot be run on this machine; `None` when it can.
+
+    Examples:
+        >>> sandbox_problem() is None or "bubblewrap" in sandbox_problem()
+        True
+    """
+    try:
+        _bubblewrap()
+        _python_home()
+    except SandboxUnavailableError as error:
+        return str(error)
+    return None
+
+
+def _command(
+    program: Sequence[str], *, interpreter: Interpreter, files: Mapping[str, int], limits: SandboxLimits, status: int
+) -> list[str]:
+    """Write the whole command line; `files` are open descriptors by path."""
+    command = [
+        _bubblewrap(),
+        "--unshare-all",
+        "--unshare-user",
+        "--disable-userns",
+        "--die-with-parent",
+        "--new-session",
+    ]
+    command += [
+        "--clearenv",
+        "--cap-drop",
+        "ALL",
+        "--uid",
+        str(_NOBODY),
+        "--gid",
+        str(_NOBODY),
+        "--hostname",
+        "sandbox",
+    ]
+    for key, value in _ENVIRONMENT.items():
+        command += ["--setenv", key, value]
+    command += ["--ro-bind", "/usr", "/usr"]
+    for name in _SYSTEM_DIRS:
+        path = Path("/", name)
+        if path.is_symlink():
+            command += ["--symlink", str(path.readlink()), str(path)]
+        elif path.is_dir():
+            command += ["--ro-bind", str(path), str(path)]
+    runner, home = _python_home() if interpreter == "python" else (_node(), None)
+    if home is not None:
+        command += ["--ro-bind", home, home]
+    command += ["--proc", "/proc", "--dev", "/dev", "--size", "65536", "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]  # noqa: S108
+    command += ["--size", str(limits.file_mb * 1_000_000), "--perms", "1777", "--tmpfs", "/tmp"]  # noqa: S108
+    for path, descriptor in files.items():
+        command += ["--perms", "0444", "--ro-bind-data", str(descriptor), path]
+    command += ["--remount-ro", "/", "--chdir", "/tmp", "--json-status-fd", str(status)]  # noqa: S108
+    # node reserves far more address space than it uses, so its memory is limited by its own heap
+    address_kb = limits.memory_mb * 1024 if interpreter == "python" else 0
+    numbers = [limits.cpu_s, limits.file_mb * 1_000_000 // 512, limits.processes, address_kb]
+    command += ["--", "/bin/sh", "-c", _LIMITS_SCRIPT, "sh", *map(str, numbers)]
+    flags = ["-I", "-B"] if interpreter == "python" else [f"--max-old-space-size={limits.memory_mb}"]
+    return [*command, runner, *flags, *program]
+
+
+_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}  # noqa: S108
+
+
+def _node() -> str:
+    found = shutil.which("node", path="/usr/bin:/bin:/usr/local/bin")
+    if found is None:
+        raise SandboxUnavailableError(
+            "JavaScript is not run: node is not installed below /usr\n    fix: install nodejs"
+        )
+    return str(Path(found).resolve())
+
+
+_gates: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+
+
+def _gate() -> asyncio.Semaphore:
+    """Let as many programs run at once as there are cores: more would only make each hit its time limit."""
+    loop = asyncio.get_running_loop()
+    if loop not in _gates:
+        _gates[loop] = asyncio.Semaphore(os.cpu_count() or 2)
+    return _gates[loop]
+
+
+def _in_memory(name: str, content: str) -> int:
+    descriptor = os.memfd_create(name)
+    with open(descriptor, "wb", closefd=False) as file:
+        file.write(content.encode("utf-8", "replace"))
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+async def run_sandboxed(
+    program: Sequence[str],
+    *,
+    files: Mapping[str, str],
+    interpreter: Interpreter = "python",
+    stdin: str = "",
+    limits: SandboxLimits | None = None,
+) -> SandboxResult:
+    r"""Run a program in the sandbox.
+
+    Args:
+        program: Arguments of the interpreter: a path of `files`, and arguments.
+        files: Text by absolute path; read-only inside, never written on this machine.
+        interpreter: `python` (standard library only) or `node`.
+        stdin: What the program can read.
+        limits: How much it may use.
+
+    Returns:
+        What it did; a limit that was hit is told by `problem`, not raised.
+
+    Raises:
+        SandboxUnavailableError: Bubblewrap is missing, or cannot build the sandbox here. Nothing was run.
+
+    Examples:
+        >>> result = asyncio.run(run_sandboxed(["/code.py"], files={"/code.py": "print(6 * 7)"}))
+        >>> result.stdout
+        '42\n'
+    """
+    limits = limits or SandboxLimits()
+    async with _gate():
+        with contextlib.ExitStack() as stack:
+            opened: dict[str, int] = {}
+            for index, (path, content) in enumerate(files.items()):
+                opened[path] = _in_memory(f"file{index}", content)
+                stack.callback(os.close, opened[path])
+            status = _in_memory("status", "")
+            stack.callback(os.close, status)
+            command = _command(program, interpreter=interpreter, files=opened, limits=limits, status=status)
+            return await _run(command, (*opened.values(), status), status, stdin, limits)
+
+
+async def _run(
+    command: list[str], descriptors: tuple[int, ...], status: int, stdin: str, limits: SandboxLimits
+) -> SandboxResult:
+    # Run by root, the limit on processes would not hold: the kernel exempts that user.
+    is_root = os.geteuid() == 0
+    start = time.monotonic()
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        pass_fds=descriptors,
+        env={},
+        cwd="/",
+        start_new_session=True,
+        user=_NOBODY if is_root else None,
+        group=_NOBODY if is_root else None,
+        extra_groups=[] if is_root else None,
+    )
+    timed_out = False
+    outputs = [bytearray(), bytearray()]
+    reading = asyncio.gather(
+        _feed(process, stdin.encode("utf-8", "replace")),
+        _read(process, process.stdout, outputs[0], limits.output_kb * 1000),
+        _read(process, process.stderr, outputs[1], limits.output_kb * 1000),
+        process.wait(),
+    )
+    try:
+        async with asyncio.timeout(limits.wall_s):
+            await reading
+    except TimeoutError:
+        timed_out = True
+    finally:
+        _kill(process)
+        await process.wait()
+    wall_s = time.monotonic() - start
+    exceeded = any(len(output) > limits.output_kb * 1000 for output in outputs)
+    stdout, stderr = (bytes(output[: limits.output_kb * 1000]).decode("utf-8", "replace") for output in outputs)
+    if not timed_out and not exceeded:
+        _check_started(status, process.returncode or 0, stderr)
+    code = process.returncode or 0
+    return SandboxResult(
+        exit_code=code if code >= 0 else 128 - code,
+        stdout=stdout,
+        stderr=stderr,
+        wall_s=wall_s,
+        timed_out=timed_out,
+        output_exceeded=exceeded,
+        limits=limits,
+    )
+
+
+async def _feed(process: asyncio.subprocess.Process, data: bytes) -> None:
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        process.stdin.write(data)
+        await process.stdin.drain()
+    process.stdin.close()
+
+
+async def _read(
+    process: asyncio.subprocess.Process, stream: asyncio.StreamReader | None, into: bytearray, most: int
+) -> None:
+    """Collect output; end the run when there is too much of it."""
+    assert stream is not None
+    while chunk := await stream.read(65536):
+        if len(into) <= most:
+            into += chunk
+        if len(into) > most:
+            _kill(process)
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    """End bubblewrap; its death takes everything inside with it (a PID space without its first process is gone)."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            process.kill()
+
+
+def _check_started(status: int, code: int, stderr: str) -> None:
+    """Tell a program that failed from a sandbox that could not be built.
+
+    Raises:
+        SandboxUnavailableError: The program was never started.
+    """
+    os.lseek(status, 0, os.SEEK_SET)
+    told = os.read(status, 10_000).decode("utf-8", "replace")
+    events = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
+    started = any("exit-code" in event for event in events)
+    if not started or code == 125:
+        why = stderr.strip().splitlines()[-1][:300] if stderr.strip() else f"exit code {code}"
+        raise SandboxUnavailableError(f"code is not run: the sandbox cannot be built here ({why})\n    fix: {_INSTALL}")
