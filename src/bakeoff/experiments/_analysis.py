@@ -16,6 +16,8 @@ from bakeoff.errors import SpecError
 from bakeoff.experiments._cube import ItemInfo, ScoreCube, item_info, score_cubes
 from bakeoff.experiments._health import health_warnings
 from bakeoff.experiments._json import plain
+from bakeoff.experiments._saved import allocation_words
+from bakeoff.experiments._watched import Watch, watch_of, watched_differences, watched_estimate
 from bakeoff.stats import Difference, Estimate, adjust, compare, decide, describe, methods_paragraph, summarize
 
 if TYPE_CHECKING:
@@ -121,6 +123,10 @@ class Analysis:
     """The answer to the declared question in one sentence."""
     methods: str
     """How the numbers came about: a paragraph fit for a report."""
+    allocation: str
+    """What an allocation decided and saved; empty when every trial was run."""
+    confirmation: Comparison | None
+    """The selected winner re-tested on items that had no part in selecting it."""
     metrics: tuple[MetricAnalysis, ...]
     resources: tuple[Resources, ...]
     warnings: tuple[str, ...]
@@ -171,9 +177,12 @@ def analyse(
     plan = _Plan.of(manifest, baseline=baseline, pairs=pairs, alpha=alpha, margin=margin)
     cubes = score_cubes(store, manifest, metrics=metrics)
     items = item_info(store, manifest)
-    analysed = tuple(_metric(cube, manifest, plan, items) for cube in cubes.values())
+    watch = watch_of(manifest, items)
+    analysed = tuple(_metric(cube, manifest, plan, items, watch) for cube in cubes.values())
     resources = _resources(store, manifest)
-    return _assemble(manifest, plan, analysed, resources, health_warnings(manifest, cubes, resources))
+    warnings = health_warnings(manifest, cubes, resources)
+    confirmed = _confirmation(cubes.get(manifest.primary), analysed, manifest, plan, items, watch)
+    return _assemble(manifest, plan, analysed, resources, warnings, confirmed)
 
 
 def analyse_cubes(
@@ -206,7 +215,7 @@ def analyse_cubes(
     )  # fmt: skip
     resources = tuple(replace(used.get(name.removesuffix(" (after)"), empty), variant=name) for name in cube.variants)
     renamed = manifest.model_copy(update={"primary": cube.metric, "dataset_items": cube.values.shape[1]})
-    analysed = (_metric(cube, renamed, plan, items),)
+    analysed = (_metric(cube, renamed, plan, items, None),)
     return _assemble(renamed, plan, analysed, resources, ())
 
 
@@ -216,6 +225,7 @@ def _assemble(
     analysed: tuple[MetricAnalysis, ...],
     resources: tuple[Resources, ...],
     warnings: tuple[str, ...],
+    confirmed: Comparison | None = None,
 ) -> Analysis:
     trials = sum(entry.trials for entry in resources)
     cost = float(np.nansum([entry.cost_usd for entry in resources])) if resources else 0.0
@@ -240,6 +250,8 @@ def _assemble(
         seconds=manifest.seconds,
         headline=_headline(analysed, manifest, plan),
         methods=_methods(analysed, manifest, plan),
+        allocation=allocation_words(manifest, trials, plan.alpha),
+        confirmation=confirmed,
         metrics=analysed,
         resources=resources,
         warnings=warnings,
@@ -291,7 +303,7 @@ class _Plan:
         )
 
 
-def _metric(cube: ScoreCube, manifest: Manifest, plan: _Plan, items: ItemInfo) -> MetricAnalysis:
+def _metric(cube: ScoreCube, manifest: Manifest, plan: _Plan, items: ItemInfo, watch: Watch | None) -> MetricAnalysis:
     head = next((m for m in manifest.metrics if m.metric == cube.metric), None) or next(
         (m for m in manifest.metrics if cube.metric.startswith(f"{m.metric}.")), None
     )
@@ -304,14 +316,14 @@ def _metric(cube: ScoreCube, manifest: Manifest, plan: _Plan, items: ItemInfo) -
         role = "guardrail"
     comparisons: tuple[Comparison, ...] = ()
     if kind != "label":
-        comparisons = _comparisons(cube, kind, plan, items, direction)
+        comparisons = _comparisons(cube, kind, plan, items, direction, watch)
     return MetricAnalysis(
         metric=cube.metric,
         kind=kind,
         higher_is_better=direction,
         unit=head.unit if head is not None else "",
         role=role,
-        scores=_scores(cube, kind, plan, items, higher_is_better=direction is not False),
+        scores=_scores(cube, kind, plan, items, watch, higher_is_better=direction is not False),
         comparisons=comparisons,
     )
 
@@ -328,7 +340,7 @@ def _kind(cube: ScoreCube, declared: str | None) -> Literal["binary", "bounded",
 
 
 def _scores(
-    cube: ScoreCube, kind: str, plan: _Plan, items: ItemInfo, *, higher_is_better: bool
+    cube: ScoreCube, kind: str, plan: _Plan, items: ItemInfo, watch: Watch | None, *, higher_is_better: bool
 ) -> tuple[VariantScore, ...]:
     planned = cube.values.shape[1] * cube.values.shape[2]
     rows: list[VariantScore] = []
@@ -337,6 +349,8 @@ def _scores(
         present = ~np.isnan(scores)
         if kind == "label":
             estimate = Estimate(estimate=nan, low=nan, high=nan, n=0, method="none", reason="a label has no mean")
+        elif watch is not None:
+            estimate = watched_estimate(scores, watch, items, kind=_stat_kind(kind), alpha=plan.alpha)
         else:
             estimate = summarize(
                 scores, kind=_stat_kind(kind), clusters=items.clusters, weights=items.weights, confidence=1 - plan.alpha
@@ -360,7 +374,7 @@ def _stat_kind(kind: str) -> Kind:
 
 
 def _comparisons(
-    cube: ScoreCube, kind: str, plan: _Plan, items: ItemInfo, direction: bool | None
+    cube: ScoreCube, kind: str, plan: _Plan, items: ItemInfo, direction: bool | None, watch: Watch | None
 ) -> tuple[Comparison, ...]:
     higher_is_better = direction is not False
     if plan.explicit:
@@ -369,21 +383,24 @@ def _comparisons(
         pairs = [(b, a) for a, b in combinations(cube.variants, 2)]
     else:
         pairs = [(variant, plan.baseline) for variant in cube.variants if variant != plan.baseline]
-    differences = [
-        compare(
-            cube.of(candidate),
-            cube.of(baseline),
+    if watch is not None:
+        watched = watched_differences(
+            cube,
+            pairs,
+            watch,
+            items,
             kind=_stat_kind(kind),
-            clusters=items.clusters,
-            weights=items.weights,
-            confidence=1 - plan.alpha,
+            alpha=plan.alpha,
             alternative=plan.alternative,
             margin=plan.margin,
             higher_is_better=higher_is_better,
-            interval=plan.interval,
-            test=plan.test,
-            rng=plan.seed,
         )
+        return tuple(
+            _row(cube, candidate, baseline, difference, direction)
+            for (candidate, baseline), difference in zip(pairs, watched, strict=True)
+        )
+    differences = [
+        _compared(cube, candidate, baseline, kind, plan, items, higher_is_better=higher_is_better)
         for candidate, baseline in pairs
     ]
     adjusted = adjust([d.p_value for d in differences], method=plan.correction)
@@ -391,22 +408,70 @@ def _comparisons(
     for (candidate, baseline), difference, p in zip(pairs, differences, adjusted, strict=True):
         corrected = replace(difference, p_adjusted=float(p))
         verdict = decide(corrected, alpha=plan.alpha, margin=plan.margin, higher_is_better=higher_is_better)
-        corrected = replace(corrected, verdict=verdict)
-        better, worse, same = _flips(cube.of(candidate), cube.of(baseline), higher_is_better=higher_is_better)
-        rows.append(
-            Comparison(
-                metric=cube.metric,
-                candidate=candidate,
-                baseline=baseline,
-                difference=corrected,
-                improved=better,
-                regressed=worse,
-                same=same,
-                label=_label(verdict.word, direction),
-                words=_words(corrected, candidate, baseline, cube.metric, direction),
-            )
-        )
+        rows.append(_row(cube, candidate, baseline, replace(corrected, verdict=verdict), direction))
     return tuple(rows)
+
+
+def _compared(
+    cube: ScoreCube, candidate: str, baseline: str, kind: str, plan: _Plan, items: ItemInfo, *, higher_is_better: bool
+) -> Difference:
+    return compare(
+        cube.of(candidate),
+        cube.of(baseline),
+        kind=_stat_kind(kind),
+        clusters=items.clusters,
+        weights=items.weights,
+        confidence=1 - plan.alpha,
+        alternative=plan.alternative,
+        margin=plan.margin,
+        higher_is_better=higher_is_better,
+        interval=plan.interval,
+        test=plan.test,
+        rng=plan.seed,
+    )
+
+
+def _row(cube: ScoreCube, candidate: str, baseline: str, difference: Difference, direction: bool | None) -> Comparison:
+    better, worse, same = _flips(cube.of(candidate), cube.of(baseline), higher_is_better=direction is not False)
+    word = difference.verdict.word if difference.verdict is not None else "inconclusive"
+    return Comparison(
+        metric=cube.metric,
+        candidate=candidate,
+        baseline=baseline,
+        difference=difference,
+        improved=better,
+        regressed=worse,
+        same=same,
+        label=_label(word, direction),
+        words=_words(difference, candidate, baseline, cube.metric, direction),
+    )
+
+
+def _confirmation(
+    cube: ScoreCube | None,
+    analysed: Sequence[MetricAnalysis],
+    manifest: Manifest,
+    plan: _Plan,
+    items: ItemInfo,
+    watch: Watch | None,
+) -> Comparison | None:
+    """Compare the selected winner with its rival on the held-out items, with plain methods: nobody looked there."""
+    done = next((entry for entry in manifest.decisions if entry.get("kind") == "confirmed"), None)
+    if cube is None or watch is None or done is None or not len(watch.held_out):
+        return None
+    winner = str(done["variant"])
+    rival = plan.baseline if winner != plan.baseline else next(name for name in cube.variants if name != winner)
+    primary = next(metric for metric in analysed if metric.metric == cube.metric)
+    held = watch.held_out
+    part = replace(cube, values=cube.values[:, held])
+    kept = ItemInfo(
+        ids=items.ids[held],
+        clusters=None if items.clusters is None else items.clusters[held],
+        weights=None if items.weights is None else items.weights[held],
+    )
+    higher = primary.higher_is_better is not False
+    difference = _compared(part, winner, rival, primary.kind, plan, kept, higher_is_better=higher)
+    return _row(part, winner, rival, difference, primary.higher_is_better)
 
 
 def _label(

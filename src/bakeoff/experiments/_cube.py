@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bakeoff.experiments._order import cluster_codes
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -80,14 +82,7 @@ def item_info(store: LocalStore, manifest: Manifest) -> ItemInfo:
     """Read ids, clusters and weights of a run's items."""
     table = store.items(manifest.run_id, columns=["id", "cluster", "weight"])
     cluster, weight = table.column("cluster"), table.column("weight")
-    clusters: NDArray[np.int64] | None = None
-    if cluster.null_count < table.num_rows:
-        codes = np.array(
-            cluster.combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False), dtype=float
-        )
-        alone = np.isnan(codes)
-        codes[alone] = codes[~alone].max() + 1 + np.arange(alone.sum())
-        clusters = codes.astype(np.int64)
+    clusters = cluster_codes(cluster)
     weights: NDArray[np.float64] | None = None
     if weight.null_count < table.num_rows:
         weights = np.nan_to_num(weight.to_numpy(zero_copy_only=False).astype(np.float64), nan=1.0)

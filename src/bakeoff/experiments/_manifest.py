@@ -90,6 +90,8 @@ class Manifest(BaseModel):
     primary: str
     is_simulated: bool = False
     planned_trials: int
+    dispatched_trials: int | None = None
+    """Trials that an allocation found enough to answer the question, out of those planned."""
     counts: dict[str, int] = Field(default_factory=dict)
     """`trials`, `failed`, `scores`, `unscored`, once sealed."""
     cost_usd: float = 0.0

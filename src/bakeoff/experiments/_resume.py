@@ -54,7 +54,9 @@ def read_resumed(paths: RunPaths, manifest: Manifest, experiment: Experiment, *,
     repair_journal(paths.journal)
     index = JournalIndex(manifest.variant_names)
     index.scan(paths.journal)
-    resumed.decisions = [event for event in index.others if event.get("e") == "decision"]
+    resumed.decisions = [
+        {key: value for key, value in event.items() if key != "e"} for event in index.others if event["e"] == "decision"
+    ]
     usd, tokens, calls = 0.0, 0, 0
     per_variant: dict[str, float] = {}
     for event, scores in index.events(paths.journal):

@@ -192,9 +192,11 @@ class _Session:
             if self.steering.draining:
                 return
             for decision in allocation.decide():
-                self.journal.append({"e": "decision", "t": time.time(), **decision})
-        if allocation.planned is not None:
-            self.manifest = self.manifest.model_copy(update={"planned_trials": allocation.planned(self.tally.done)})
+                if decision not in self.resumed.decisions:
+                    self.journal.append({"e": "decision", **decision})
+        if self.experiment.spec.allocation.method != "fixed" and not self.steering.draining:
+            # What the allocation left out on purpose is not missing.
+            self.manifest = self.manifest.model_copy(update={"dispatched_trials": self.tally.done})
 
     async def _round(self, round_: Round) -> None:
         trials = self._trials(round_)
@@ -222,9 +224,9 @@ class _Session:
     def _trials(self, round_: Round) -> Iterator[_Trial]:
         done = self.resumed.done
         repeats = range(self.experiment.spec.repeats)
-        for index, item in round_.items:
+        for index, item, variants in round_.plan:
             for repeat in repeats:
-                for variant in round_.variants:
+                for variant in variants:
                     if not done or (index, variant, repeat) not in done:
                         yield _Trial(variant, item, index, repeat)
 

@@ -56,7 +56,7 @@ def seal_run(paths: RunPaths, manifest: Manifest, *, stopped_because: str | None
             f"the run {paths.run_id!r} cannot be sealed: {error.strerror or error}; its journal is whole. "
             "Make room, then `bakeoff resume` it"
         ) from error
-    whole = stopped_because is None and counts["trials"] >= manifest.planned_trials
+    whole = stopped_because is None and counts["trials"] >= (manifest.dispatched_trials or manifest.planned_trials)
     sealed = manifest.model_copy(
         update={
             "status": "complete" if whole else "partial",
@@ -64,7 +64,11 @@ def seal_run(paths: RunPaths, manifest: Manifest, *, stopped_because: str | None
             "ended_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "counts": dict(counts),
             "cost_usd": round(cost, 10),
-            "decisions": [event for event in index.others if event.get("e") == "decision"],
+            "decisions": [
+                {key: value for key, value in event.items() if key != "e"}
+                for event in index.others
+                if event.get("e") == "decision"
+            ],
         }
     )
     write_manifest(paths.manifest, sealed)
