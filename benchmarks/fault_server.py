@@ -83,7 +83,8 @@ class FaultServer:
 
     Each log line: `t` (arrival, Unix time), `done` (when the last byte was handed to the system), `id`
     (hash of the body), `tag` (the `x-tag` header), `model`, `status` (0 for none, 499 when the client
-    had gone), `fault`, `in` and `out` (tokens).
+    had gone), `fault`, `in` and `out` (tokens; no output when
+    the request was refused).
     """
 
     def __init__(self, options: Options) -> None:
@@ -312,6 +313,7 @@ class _Connection(asyncio.Protocol):
         elif fault in ("429", "500", "503"):
             status = line["status"] = int(fault)
             extra = f"retry-after: {server.options.retry_after_s:g}\r\n".encode() if status == 429 else b""
+            line["out"] = 0
             kind = "rate_limit_exceeded" if status == 429 else "server_error"
             self._send(status, _error_body(f"injected {status}", kind), extra=extra)
         elif fault == "reset":

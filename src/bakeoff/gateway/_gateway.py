@@ -26,7 +26,7 @@ from bakeoff.gateway._snapshot import GatewaySnapshot
 from bakeoff.gateway._types import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from bakeoff.gateway._pricing import Price
@@ -195,6 +195,10 @@ class Gateway:
         finally:
             self._calls += 1
         return response
+
+    def prewarm(self, models: Iterable[str]) -> None:
+        """Start loading what these models need in a background thread, and return at once."""
+        self._open_transport().prewarm(models)
 
     def snapshot(self) -> GatewaySnapshot:
         """Return what has happened so far and what is happening now."""
@@ -429,7 +433,8 @@ class Gateway:
         self._limiter.release(
             permit,
             outcome="throttled" if throttled else "failed",
-            input_tokens=tokens[0],
+            # The provider may count what it refused: the input always, the output when it may have been written.
+            input_tokens=call.input_tokens,
             output_tokens=tokens[1],
             retry_after_s=error.retry_after_s,
         )
@@ -520,11 +525,12 @@ class Gateway:
 
     # Opening
 
-    def _open_transport(self) -> None:
+    def _open_transport(self) -> Transport:
         if self._transport is None:
             from bakeoff.gateway._transport import open_transport
 
             self._transport = open_transport(self._spec, self._limits, env=self._env)
+        return self._transport
 
     def _open_windows(self) -> WindowStore | None:
         # A clock of its own cannot be compared with those of other processes.
