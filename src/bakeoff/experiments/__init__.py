@@ -3,6 +3,7 @@
 from bakeoff.experiments._analysis import Analysis, Comparison, MetricAnalysis, Resources, VariantScore, analyse, show
 from bakeoff.experiments._control import read_status, send_control
 from bakeoff.experiments._cube import ItemInfo, ScoreCube, item_info, score_cubes
+from bakeoff.experiments._gate_spec import EscalateSpec, GatePolicy, GateRule
 from bakeoff.experiments._load import Experiment, load_experiment, parse_spec
 from bakeoff.experiments._manifest import Manifest, MetricRecord, RunStatus, VariantInfo, write_atomically
 from bakeoff.experiments._paths import RunLock, RunPaths, StorePaths, default_store
@@ -21,8 +22,11 @@ __all__ = [
     "Analysis",
     "AnalysisSpec",
     "Comparison",
+    "EscalateSpec",
     "Experiment",
     "ExperimentSpec",
+    "GatePolicy",
+    "GateRule",
     "ItemInfo",
     "JournalSpec",
     "LocalStore",

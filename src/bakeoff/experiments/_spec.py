@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from bakeoff.datasets import DatasetSpec
+from bakeoff.experiments._gate_spec import GatePolicy, GateRule
 from bakeoff.gateway import BudgetSpec, GatewaySpec, LimitsSpec
 from bakeoff.prompts import PromptSpec
 from bakeoff.targets import ModelSpec, TargetSpec
@@ -19,7 +20,7 @@ _NAME = r"^[^\s/\\:*?\"<>|][^/\\:*?\"<>|\x00-\x1f]{0,119}$"
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class AnalysisSpec(_Section):
@@ -98,6 +99,9 @@ class ExperimentSpec(_Section):
     evaluators: list[str | dict[str, Any]] = Field(min_length=1)
     analysis: AnalysisSpec = Field(default_factory=AnalysisSpec)
     allocation: AllocationSpec = Field(default_factory=AllocationSpec)
+    gate: list[GateRule] = Field(default_factory=list)
+    """Rules that a schedule or CI obeys."""
+    gate_policy: GatePolicy = Field(default_factory=GatePolicy)
     limits: LimitsSpec = Field(default_factory=LimitsSpec)
     budget: BudgetSpec = Field(default_factory=BudgetSpec)
     gateway: GatewaySpec = Field(default_factory=GatewaySpec)

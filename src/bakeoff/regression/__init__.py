@@ -1,0 +1,1 @@
+"""Regression: baselines, gates, schedules, monitoring, and runs made elsewhere."""
