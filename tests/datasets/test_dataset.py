@@ -52,6 +52,11 @@ class TestFile:
         assert second.path.stat().st_ino == before.st_ino
         assert [path.name for path in tmp_path.iterdir()] == [first.path.name]
 
+    def test_a_damaged_file_is_written_again(self, tmp_path: Path) -> None:
+        dataset = open_dataset({"rows": ROWS}, cache_dir=tmp_path)
+        dataset.path.write_bytes(dataset.path.read_bytes()[:500])
+        assert len(list(open_dataset({"rows": ROWS}, cache_dir=tmp_path))) == 1000
+
     def test_nothing_is_left_behind_by_a_failure(self, tmp_path: Path) -> None:
         with pytest.raises(DatasetError):
             open_dataset({"rows": [{"id": 1}, {"id": 1}], "sample": 0.9}, cache_dir=tmp_path)
@@ -80,7 +85,7 @@ class TestFile:
         assert (again.version, len(again), again.input_names, again.name) == (dataset.version, 10, ("n", "q"), "mine")
         (tmp_path / "x.parquet").write_bytes(b"PAR1")
         for name in ("x.parquet", "none.parquet"):
-            with pytest.raises(DatasetError, match="no items written by Bakeoff"):
+            with pytest.raises(DatasetError, match="no items written by"):
                 read_dataset(tmp_path / name)
 
 
@@ -114,7 +119,8 @@ class TestAccess:
         rows = [*ROWS, {"id": "ü\ud800 \x00'", "q": "\ud800", "n": 2**80}]
         dataset = open_dataset({"rows": rows, "cluster": "q", "weight": "n", "inputs": ["q", "n"]})
         in_memory = list(dataset.shuffled(-3))
-        monkeypatch.setattr("bakeoff.datasets._dataset._SORT_IN_MEMORY", 10)
+        monkeypatch.setattr("bakeoff.datasets._shuffle._BUCKET_ROWS", 10)
+        monkeypatch.setattr("bakeoff.datasets._shuffle._BUFFER_BYTES", 1000)
         assert list(dataset.shuffled(-3)) == in_memory
         iterator = dataset.shuffled(4)
         next(iterator)
@@ -122,7 +128,7 @@ class TestAccess:
 
 
 def test_a_large_file_is_never_in_memory(tmp_path: Path) -> None:
-    """120,000 rows, 120 MB: reading, filtering, sampling, iterating and shuffling stay far below that."""
+    """60,000 rows, 120 MB: reading, filtering, sampling, iterating and shuffling stay far below that."""
     script = """
         import json, resource, sys
         from pathlib import Path
@@ -133,20 +139,20 @@ def test_a_large_file_is_never_in_memory(tmp_path: Path) -> None:
 
         folder = Path(sys.argv[1])
         with (folder / "d.jsonl").open("w") as out:
-            for n in range(120_000):
-                out.write(json.dumps({"id": n, "q": f"{n} " + "word " * 190, "k": n % 10, "m": {"deep": [n]}}) + "\\n")
+            for n in range(60_000):
+                out.write(json.dumps({"id": n, "q": f"{n} " + "word " * 390, "k": n % 10, "m": {"deep": [n]}}) + "\\n")
         small = open_dataset({"rows": [{"id": n, "q": "x", "k": 1} for n in range(50)], "filter": "k = 1", "sample": 5})
         list(small.shuffled(1))
         before = peak_mb()
-        dataset = open_dataset({"path": "d.jsonl", "filter": "k < 9 and length(q) > 10", "sample": 0.9}, base_dir=folder)
+        dataset = open_dataset({"path": "d.jsonl", "filter": "k < 9 and length(q) > 9", "sample": 0.9}, base_dir=folder)
         opened = peak_mb()
-        assert len(dataset) == 97_200
-        assert sum(1 for _ in dataset) == 97_200
+        assert len(dataset) == 48_600
+        assert sum(1 for _ in dataset) == 48_600
         iterated = peak_mb()
         seen = 0
         for item in dataset.shuffled(1):
             seen += 1
-        assert seen == 97_200
+        assert seen == 48_600
         print(json.dumps([before, opened, iterated, peak_mb(), (folder / "d.jsonl").stat().st_size / 1e6]))
     """
     done = subprocess.run(
@@ -159,6 +165,6 @@ def test_a_large_file_is_never_in_memory(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     before, opened, iterated, shuffled, file_mb = json.loads(done.stdout)
     assert file_mb > 100
-    assert opened - before < 90
-    assert iterated - before < 90
-    assert shuffled - before < 250  # the sort has a limit of 100 MB, whatever the size of the data
+    assert opened - before < 100
+    assert iterated - before < 100
+    assert shuffled - before < 120

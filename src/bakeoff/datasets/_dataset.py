@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import re
@@ -12,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from bakeoff.datasets._item import Item
+from bakeoff.datasets._shuffle import shuffled_rows
 from bakeoff.datasets._values import failure
-from bakeoff.datasets._write import METADATA_KEY
+from bakeoff.datasets._write import FORMAT, METADATA_KEY, read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Dataset", "read_dataset"]
 
-_BATCH = 512
 _LONG_NUMBER = re.compile(r"\d{19}")
-_SORT_IN_MEMORY = 20_000
 _ITEM_COLUMNS = ["id", "inputs", "expected", "metadata", "cluster", "weight", "recorded"]
 
 
@@ -43,6 +41,8 @@ class Dataset:
     input_names: tuple[str, ...]
     """Names of the inputs that every item has."""
     size: int
+    characters: int
+    """Of all items as JSON."""
     card: str | None = None
     """Description (Markdown) of a bundled data set."""
 
@@ -50,12 +50,8 @@ class Dataset:
         return self.size
 
     def __iter__(self) -> Iterator[Item]:
-        import pyarrow.parquet as pq
-
-        with pq.ParquetFile(self.path) as file:
-            for batch in file.iter_batches(batch_size=_BATCH, columns=_ITEM_COLUMNS):
-                columns = [column.to_pylist() for column in batch.columns]
-                yield from map(_item, *columns)
+        for columns in read_rows(self.path, _ITEM_COLUMNS):
+            yield from map(_item, *columns)
 
     def head(self, n: int) -> list[Item]:
         """Return the first n items.
@@ -85,13 +81,12 @@ class Dataset:
     def shuffled(self, seed: int) -> Iterator[Item]:
         """Yield all items in a random order that depends on the seed and the ids alone.
 
-        The order is by MD5 of `seed:id`, so an item keeps its place among the others when items are added or taken
-        away. Above 20,000 items the sort spills to disk.
+        The order is by the MD5 of `seed:id`, so an item keeps its place among the others when items are added or
+        taken away. Large data sets are sorted on disk.
         """
-        if self.size <= _SORT_IN_MEMORY:
-            yield from sorted(self, key=lambda item: (shuffle_key(seed, item.id), item.id))
-        else:
-            yield from self._sorted_on_disk(seed)
+        rows = (row for columns in read_rows(self.path, _ITEM_COLUMNS) for row in zip(*columns, strict=True))
+        for row in shuffled_rows(rows, seed=seed, count=self.size, size=self.characters):
+            yield _item(*row)
 
     def _matching(self, wanted: set[str]) -> Iterator[Item]:
         import pyarrow.parquet as pq
@@ -103,34 +98,6 @@ class Dataset:
                 if places:
                     rows = file.read_row_group(group, columns=_ITEM_COLUMNS).take(places)
                     yield from map(_item, *(column.to_pylist() for column in rows.columns))
-
-    def _sorted_on_disk(self, seed: int) -> Iterator[Item]:
-        import tempfile
-
-        import duckdb
-
-        with tempfile.TemporaryDirectory(prefix="bakeoff-") as folder:
-            config: dict[str, bool | float | int | list[str] | str] = {
-                "memory_limit": "100MB",
-                "temp_directory": folder,
-                "threads": 1,
-            }
-            connection = duckdb.connect(config=config)
-            try:
-                columns = ", ".join(_ITEM_COLUMNS)
-                order = "md5(concat(?, ':', id)), id"
-                query = f"SELECT {columns} FROM read_parquet(?) ORDER BY {order}"  # noqa: S608 - constants only
-                rows = connection.execute(query, [str(self.path), str(seed)])
-                while batch := rows.fetchmany(_BATCH):
-                    for row in batch:
-                        yield _item(*row)
-            finally:
-                connection.close()
-
-
-def shuffle_key(seed: int, identity: str) -> str:
-    """Return what an id sorts by under a seed."""
-    return hashlib.md5(f"{seed}:{identity}".encode(), usedforsecurity=False).hexdigest()
 
 
 def _item(
@@ -173,11 +140,14 @@ def read_dataset(path: Path, *, name: str | None = None) -> Dataset:
         metadata = pq.read_metadata(path).metadata or {}
         about = json.loads(metadata[METADATA_KEY])
     except (OSError, KeyError, ValueError, pa.ArrowException):
-        raise failure(f"{path} holds no items written by Bakeoff", "open the source again") from None
+        about: dict[str, Any] = {}
+    if about.get("format") != FORMAT:
+        raise failure(f"{path} holds no items written by this version of Bakeoff", "open the source again")
     return Dataset(
         name=name or path.stem[:12],
         path=path,
         version=about["version"],
         input_names=tuple(about["input_names"]),
         size=about["items"],
+        characters=about["characters"],
     )

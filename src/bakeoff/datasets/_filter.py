@@ -13,6 +13,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.datasets._values import MISSING, canonical, failure, fields_of, look_up, near, shown
+from bakeoff.datasets._write import read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -248,17 +249,15 @@ def _sql_kind(kinds: set[str], seen: set[str]) -> str:
 
 def _batches(draft: Path, kinds: Sequence[str]) -> Iterator[pa.Table]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     place = 0
     names = [f"f{index}" for index in range(len(kinds))]
-    with pq.ParquetFile(draft) as file:
-        for batch in file.iter_batches(batch_size=8192, columns=["row", *names]):
-            columns: dict[str, pa.Array[Any]] = {"place": pa.array(range(place, place + batch.num_rows), pa.int64())}
-            for name, kind in zip(names, kinds, strict=True):
-                columns[name] = _typed(batch.column(name).to_pylist(), kind)
-            place += batch.num_rows
-            yield pa.table(columns)
+    for rows, *texts in read_rows(draft, ["row", *names]):
+        columns: dict[str, pa.Array[Any]] = {"place": pa.array(range(place, place + len(rows)), pa.int64())}
+        for name, column, kind in zip(names, texts, kinds, strict=True):
+            columns[name] = _typed(column, kind)
+        place += len(rows)
+        yield pa.table(columns)
 
 
 def _typed(texts: list[str | None], kind: str) -> pa.Array[Any]:

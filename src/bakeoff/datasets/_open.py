@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import os
 import shutil
 import tempfile
@@ -20,10 +21,11 @@ from bakeoff.datasets._mapping import Mapped, Mapper
 from bakeoff.datasets._select import Splitter, draw, threshold
 from bakeoff.datasets._spec import DatasetSpec
 from bakeoff.datasets._values import failure
-from bakeoff.datasets._write import Encoded, ItemWriter, encode
+from bakeoff.datasets._write import COLUMNS, Encoded, ItemWriter, encode, read_rows
 from bakeoff.errors import DatasetError
 
 if TYPE_CHECKING:
+    import array
     from collections.abc import Iterator, Mapping, Sequence
 
     import numpy as np
@@ -109,13 +111,23 @@ def _lay_down(spec: DatasetSpec, source: Source, cache_dir: Path, recorded: Sequ
     try:
         version, written = _Pass(spec, source, recorded).write(draft, chosen)
         final = cache_dir / f"{version}.parquet"
-        if not final.exists():
+        if not _is_whole(final):
             # Atomic: a reader sees the whole file or none, and two writers of the same content do no harm.
             written.replace(final)
         return final
     finally:
         for path in (draft, chosen):
             path.unlink(missing_ok=True)
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether the file is there and was written by this version of Bakeoff."""
+    if not path.exists():
+        return False
+    with contextlib.suppress(DatasetError):
+        read_dataset(path)
+        return True
+    return False
 
 
 def _draft_path(folder: Path) -> Path:
@@ -203,20 +215,22 @@ class _Pass:
         return places[: self.spec.limit]
 
     def _copy(self, draft: Path, chosen: Path, kept: npt.NDArray[np.int64]) -> tuple[ItemWriter, str]:
-        import pyarrow.parquet as pq
-
-        from bakeoff.datasets._write import COLUMNS
-
+        """Write the items at the places that are kept."""
         writer = ItemWriter(chosen)
-        with pq.ParquetFile(draft) as file:
+        try:
             start = 0
-            for batch in file.iter_batches(batch_size=4096, columns=list(COLUMNS)):
-                inside = kept[(kept >= start) & (kept < start + batch.num_rows)] - start
-                start += batch.num_rows
-                columns = [column.to_pylist() for column in batch.take(inside).columns]
-                for item in zip(*columns, strict=True):
-                    writer.add(item, input_names(item[1]))
-        return writer, writer.finish()
+            for columns in read_rows(draft, COLUMNS):
+                end = start + len(columns[0])
+                inside = kept[kept.searchsorted(start) : kept.searchsorted(end)] - start
+                for place in inside.tolist():
+                    id_, inputs, expected, metadata, cluster, weight, recorded, row = (one[place] for one in columns)
+                    item = (id_, inputs, expected, metadata, cluster, weight, recorded, row)
+                    writer.add(item, input_names(inputs))
+                start = end
+            return writer, writer.finish()
+        except BaseException:
+            writer.abandon()
+            raise
 
     def _why_empty(self) -> str:
         if self.splitter is not None and not self.filter:
@@ -226,37 +240,29 @@ class _Pass:
 
 def input_names(text: str) -> frozenset[str]:
     """Return the names of the inputs in their JSON."""
-    import json
-
     return frozenset(json.loads(text))
 
 
 def _sample_keys(draft: Path, seed: int) -> npt.NDArray[np.int64]:
     import numpy as np
-    import pyarrow.parquet as pq
 
-    with pq.ParquetFile(draft) as file:
-        count = file.metadata.num_rows
-        batches = file.iter_batches(batch_size=4096, columns=["id"])
-        ids = (identity for batch in batches for identity in batch.column(0).to_pylist())
-        return np.fromiter((draw("sample", seed, identity) for identity in ids), dtype=np.int64, count=count)
+    ids = (identity for (group,) in read_rows(draft, ["id"]) for identity in group)
+    return np.fromiter((draw("sample", seed, identity) for identity in ids), dtype=np.int64)
 
 
-def _check_duplicates(path: Path, hashes: Any, label: str) -> None:
+def _check_duplicates(path: Path, hashes: array.array[int], label: str) -> None:
     """Look for equal hashes first; only then at the ids themselves."""
     import numpy as np
-    import pyarrow.parquet as pq
 
     values, counts = np.unique(np.frombuffer(hashes, dtype=np.int64), return_counts=True)
     suspects = set(values[counts > 1].tolist())
     if not suspects:
         return
     seen: dict[str, int] = {}
-    with contextlib.closing(pq.ParquetFile(path)) as file:
-        for batch in file.iter_batches(batch_size=4096, columns=["id", "row"]):
-            for identity, row in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
-                if identity in seen:
-                    message = f"{label}: the id {identity!r} is in row {seen[identity]} and in row {row}"
-                    raise failure(message, "make ids unique, or name another field in `id:`")
-                if hash(identity) in suspects:
-                    seen[identity] = row
+    for ids, rows in read_rows(path, ["id", "row"]):
+        for identity, row in zip(ids, rows, strict=True):
+            if identity in seen:
+                message = f"{label}: the id {identity!r} is in row {seen[identity]} and in row {row}"
+                raise failure(message, "make ids unique, or name another field in `id:`")
+            if hash(identity) in suspects:
+                seen[identity] = row

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bakeoff.datasets._values import canonical, failure, non_finite
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -18,12 +19,14 @@ if TYPE_CHECKING:
     from bakeoff.datasets._mapping import Mapped
     from bakeoff.datasets._source import Row
 
-__all__ = ["COLUMNS", "METADATA_KEY", "ItemWriter", "encode", "schema"]
+__all__ = ["COLUMNS", "FORMAT", "METADATA_KEY", "ItemWriter", "encode", "read_rows", "schema"]
 
 COLUMNS = ("id", "inputs", "expected", "metadata", "cluster", "weight", "recorded", "row")
 METADATA_KEY = b"bakeoff"
-_GROUP_ROWS = 8192
-_GROUP_CHARS = 8_000_000
+FORMAT = 1
+"""Of the file; raised when its columns or what is known about them change."""
+_GROUP_ROWS = 4096
+_GROUP_CHARS = 4_000_000
 
 Encoded = tuple[str, str, str, str, str | None, float | None, str, int]
 
@@ -74,6 +77,7 @@ class ItemWriter:
         self._writer = pq.ParquetWriter(path, self._schema, compression="zstd", compression_level=1)
         self._columns: list[list[Any]] = [[] for _ in self._schema]
         self._chars = 0
+        self._total_chars = 0
         self._hash = hashlib.sha256()
         self._names: set[str] | None = None
         self._last_names: object = None
@@ -94,6 +98,8 @@ class ItemWriter:
         for column, value in zip(self._columns, (*item, *extra), strict=True):
             column.append(value)
         self._chars += len(item[1]) + len(item[2]) + len(item[3]) + len(item[6])
+        if extra:
+            self._chars += sum(len(value) for value in extra if value is not None)
         if len(self._columns[0]) >= _GROUP_ROWS or self._chars >= _GROUP_CHARS:
             self._flush()
 
@@ -106,13 +112,20 @@ class ItemWriter:
         arrays = [pa.array(column, type=field.type) for column, field in zip(self._columns, self._schema, strict=True)]
         self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
         self._columns = [[] for _ in self._schema]
+        self._total_chars += self._chars
         self._chars = 0
 
     def finish(self) -> str:
         """Write what is left and return the version: the SHA-256 of all items, as hexadecimal digits."""
         self._flush()
         version = self._hash.hexdigest()
-        about = {"format": 1, "version": version, "items": self.count, "input_names": sorted(self._names or ())}
+        about = {
+            "format": FORMAT,
+            "version": version,
+            "items": self.count,
+            "characters": self._total_chars,
+            "input_names": sorted(self._names or ()),
+        }
         self._writer.add_key_value_metadata({METADATA_KEY: json.dumps(about).encode()})
         self._writer.close()
         return version
@@ -130,3 +143,13 @@ def _hashable(columns: list[list[Any]]) -> bytes:
     weights = ["null" if value is None else repr(float(value)) for value in columns[5]]
     lines = zip(quoted, columns[1], columns[2], columns[3], clusters, weights, columns[6], strict=True)
     return "".join([f"[{','.join(line)}]\n" for line in lines]).encode()
+
+
+def read_rows(path: Path, columns: Sequence[str]) -> Iterator[list[list[Any]]]:
+    """Yield the columns of each row group as lists: a few megabytes at a time."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group, columns=list(columns))
+            yield [column.to_pylist() for column in table.columns]
