@@ -83,8 +83,7 @@ class FaultServer:
 
     Each log line: `t` (arrival, Unix time), `done` (when the last byte was handed to the system), `id`
     (hash of the body), `tag` (the `x-tag` header), `model`, `status` (0 for none, 499 when the client
-    had gone), `fault`, `in` and `out` (tokens; no output when
-    the request was refused).
+    had gone), `fault`, `in` and `out` (tokens; a refused request has no output).
     """
 
     def __init__(self, options: Options) -> None:

@@ -653,6 +653,21 @@ async def test_a_closed_gateway_says_so() -> None:
         await g.complete(ask("2"))
 
 
+def test_closing_turns_away_everyone_who_waits(virtual: Virtual) -> None:
+    async def main() -> None:
+        transport = answering(1.0)
+        g = gateway(transport, limits=LimitsSpec(concurrency=2, requests_per_minute=6), budget=BudgetSpec(calls=5))
+        tasks = [asyncio.ensure_future(g.complete(ask(str(n)))) for n in range(20)]
+        await asyncio.sleep(0.5)
+        await g.aclose()
+        async with asyncio.timeout(120):
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert {getattr(r, "kind", "answered") for r in results} == {"answered", "cancelled"}
+        assert (g.snapshot().waiting, g.snapshot().in_flight) == (0, 0)
+
+    virtual(main())
+
+
 def test_secrets_stay_out_of_the_cache_file(tmp_path: Path) -> None:
     async def main() -> None:
         request = replace(ask(), headers={"authorization": "Bearer sk-header"}, api_key_env="MY_KEY")

@@ -449,7 +449,7 @@ class Gateway:
         breaker = call.model.breaker
         while (wait := breaker.wait_s(self._clock())) > 0:
             self._budget.check_time()
-            if breaker.is_hopeless(self._clock()):
+            if self._closed or breaker.is_hopeless(self._clock()):
                 raise ProviderError(
                     f"model {call.request.model!r} is left alone for {wait:.0f} s after "
                     f"{self._spec.breaker_failures} failures in a row; the last: {breaker.last_error}",

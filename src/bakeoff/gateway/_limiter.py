@@ -9,6 +9,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bakeoff.errors import ProviderError
 from bakeoff.gateway._adaptive import AdaptiveLimit, Outcome, reset_after_s
 from bakeoff.gateway._window import Denied, LocalWindows, Ticket, WindowScope, WindowStore
 
@@ -81,6 +82,7 @@ class Limiter:
         self.in_flight = 0
         self.waiting = 0
         self.paused = False
+        self.is_closed = False
         self.windows: WindowStore = LocalWindows() if windows is None else windows
         self._clock = clock
         self._lanes: list[Lane] = []
@@ -105,7 +107,12 @@ class Limiter:
             lane: The model's queue.
             input_tokens: Estimate, for token limits.
             output_tokens: Estimate, for token limits.
+
+        Raises:
+            ProviderError: The limiter is closed.
         """
+        if self.is_closed:
+            raise _closed()
         if not self.waiting and not self.paused and self.in_flight < self.concurrency:
             permit = self._try(lane, self._clock(), input_tokens, output_tokens)
             if isinstance(permit, Permit):
@@ -119,6 +126,8 @@ class Limiter:
             return await waiter.future
         except asyncio.CancelledError:
             if waiter.future.done() and not waiter.future.cancelled():
+                if waiter.future.exception() is not None:
+                    raise
                 self.release(waiter.future.result(), sent=False)
             else:
                 self._forget(lane, waiter)
@@ -169,8 +178,15 @@ class Limiter:
         self._pump()
 
     def close(self) -> None:
-        """Stop the timer and close the store of declared limits."""
+        """Turn away everyone who waits, and close the store of declared limits."""
+        self.is_closed = True
         self._cancel_timer()
+        for lane in self._lanes:
+            while lane.queue:
+                waiter = lane.queue[0]
+                self._forget(lane, waiter)
+                if not waiter.future.done():
+                    waiter.future.set_exception(_closed())
         self.windows.close()
 
     def _try(self, lane: Lane, now: float, input_tokens: float, output_tokens: float) -> Permit | Denied:
@@ -253,3 +269,7 @@ class Limiter:
             self._timer.cancel()
         self._timer = None
         self._timer_at = math.inf
+
+
+def _closed() -> ProviderError:
+    return ProviderError("the gateway was closed while the call waited for its turn", kind="cancelled")
