@@ -35,7 +35,9 @@ class AnalysisSpec(_Section):
     compare: Literal["baseline", "all"] = "baseline"
     """Each variant with the baseline, or every pair."""
     alpha: _Probability = 0.05
+    """Chance accepted of calling a difference that is not there."""
     alternative: Literal["two-sided", "greater", "less"] = "two-sided"
+    """`greater`: only a higher score counts."""
     correction: Literal["holm", "hochberg", "bh", "by", "bonferroni", "none"] = "holm"
     """Over the comparisons of one metric."""
     margin: PositiveFloat | None = None
@@ -43,6 +45,7 @@ class AnalysisSpec(_Section):
     interval: str | None = None
     """Interval method instead of the default for the kind of score."""
     test: str | None = None
+    """Test instead of the default for the kind of score."""
     segments: list[str] = Field(default_factory=list)
     """Metadata fields by which results are broken down."""
     missing: Literal["pairwise"] = "pairwise"
@@ -55,9 +58,11 @@ class AllocationSpec(_Section):
     """Which trial runs next."""
 
     method: Literal["fixed", "sequential", "racing", "bandit"] = "fixed"
+    """All trials; until each question is answered; losers dropped; mostly the promising ones."""
     batch: PositiveInt = 50
     """Items between two decisions."""
     min_items: PositiveInt = 50
+    """Items before the first decision."""
     confirm: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of the items held out to re-test the winner."""
 
@@ -73,6 +78,7 @@ class MlflowSpec(_Section):
     """Logging to MLflow."""
 
     enabled: bool = True
+    """Whether to log."""
     tracking_uri: str | None = None
     """`MLFLOW_TRACKING_URI` when omitted, else a SQLite file in the store."""
     experiment: str | None = None
@@ -84,11 +90,17 @@ class ExperimentSpec(_Section):
 
     schema_ref: str | None = Field(default=None, alias="$schema", exclude=True)
     name: str = Field(pattern=_NAME)
+    """Short name; part of each run's id."""
     description: str = ""
+    """One sentence for whoever reads the report."""
     dataset: DatasetSpec
+    """The items: a file, `bundled:NAME`, or a mapping with `path`, field mapping, filter, sample, split."""
     prompts: dict[str, PromptSpec] = Field(default_factory=dict)
+    """Prompts by name: a template, `{file: ...}`, or chat `{messages: [...]}`."""
     models: dict[str, ModelSpec] = Field(default_factory=dict)
+    """Models by name: a LiteLLM model string, or a mapping with parameters."""
     targets: dict[str, TargetSpec] = Field(default_factory=dict)
+    """Other things under test by name: callables, endpoints, commands, recorded answers."""
     factors: dict[str, list[_Level]] = Field(default_factory=dict)
     """What is varied: `prompt`, `model`, `target`, a model parameter, or a parameter of a target."""
     variants: dict[str, dict[str, _Level]] = Field(default_factory=dict)
@@ -96,19 +108,30 @@ class ExperimentSpec(_Section):
     exclude: list[dict[str, _Level]] = Field(default_factory=list)
     """Combinations to leave out of the cross."""
     repeats: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Samples of each item by each variant; averaged within the item, never pooled."""
     evaluators: list[str | dict[str, Any]] = Field(min_length=1)
+    """What judges a trial: a name, or one name with its options."""
     analysis: AnalysisSpec = Field(default_factory=AnalysisSpec)
+    """The question, declared before the data is seen."""
     allocation: AllocationSpec = Field(default_factory=AllocationSpec)
+    """Which trial runs next; a word is short for `{method: ...}`."""
     gate: list[GateRule] = Field(default_factory=list)
     """Rules that a schedule or CI obeys."""
     gate_policy: GatePolicy = Field(default_factory=GatePolicy)
     limits: LimitsSpec = Field(default_factory=LimitsSpec)
+    """How hard the run may push: concurrency, declared rates, timeouts, retries."""
     budget: BudgetSpec = Field(default_factory=BudgetSpec)
+    """Hard limits; on reaching one the run stops cleanly and can be resumed."""
     gateway: GatewaySpec = Field(default_factory=GatewaySpec)
+    """Route, response cache, prices, fallbacks."""
     journal: JournalSpec = Field(default_factory=JournalSpec)
+    """How hard the journal is pushed to disk."""
     mlflow: MlflowSpec = Field(default_factory=MlflowSpec)
+    """Logging to MLflow; `false` switches it off."""
     seed: int = 0
+    """Of everything random."""
     tags: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    """Kept with the run."""
 
     @field_validator("mlflow", mode="before")
     @classmethod

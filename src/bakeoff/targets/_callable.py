@@ -103,7 +103,8 @@ class CallableTarget:
     """Calls a function with the inputs of an item.
 
     A function whose only required parameter is not the name of an input (or is `inputs` or `item`) gets all inputs
-    as one mapping; any other gets each input, each factor and `repeat` by name where it has such a parameter.
+    as one mapping, or the only input itself when it asks for a `str` or takes no name, like `str.upper`. Any other gets
+    each input, each factor and `repeat` by name where it has such a parameter.
     A sync function runs in a thread, so it may block.
     """
 
@@ -159,12 +160,10 @@ class CallableTarget:
         kwargs = {p.name: special[p.name] for p in named if p.name in _SPECIAL and p.name not in given}
         if len(whole) == 1 and whole[0].kind is not whole[0].KEYWORD_ONLY:
             kwargs |= {p.name: self._params[p.name] for p in named if p.name in self._params}
-            only = (
-                next(iter(item.inputs.values()))
-                if len(item.inputs) == 1 and whole[0].annotation in (str, "str")
-                else None
-            )
-            return functools.partial(self._function, dict(item.inputs) if only is None else only, **kwargs)
+            takes_value = whole[0].kind is whole[0].POSITIONAL_ONLY or whole[0].annotation in (str, "str")
+            alone = takes_value and len(item.inputs) == 1
+            value = next(iter(item.inputs.values())) if alone else dict(item.inputs)
+            return functools.partial(self._function, value, **kwargs)
         takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
         kwargs |= given if takes_any else {p.name: given[p.name] for p in named if p.name in given}
         missing = [p.name for p in required if p.name not in kwargs]
