@@ -35,6 +35,8 @@ __all__ = [
 ]
 
 _NOBODY = 65534
+_LAST_SECONDS = 5.0
+"""How long the pipes of a killed program may take to close."""
 _INSTALL = "apt-get install bubblewrap (Debian, Ubuntu), dnf install bubblewrap (Fedora), pacman -S bubblewrap (Arch)"
 _SYSTEM_DIRS = ("bin", "sbin", "lib", "lib64", "lib32", "libx32")
 # `ulimit -p` is dash and busybox for processes, `-u` is bash; a limit that cannot be set stops everything.
@@ -284,20 +286,22 @@ async def _run(
     )
     timed_out = False
     outputs = [bytearray(), bytearray()]
-    reading = asyncio.gather(
-        _feed(process, stdin.encode("utf-8", "replace")),
-        _read(process, process.stdout, outputs[0], limits.output_kb * 1000),
-        _read(process, process.stderr, outputs[1], limits.output_kb * 1000),
-        process.wait(),
+    reading = asyncio.ensure_future(
+        asyncio.gather(
+            _feed(process, stdin.encode("utf-8", "replace")),
+            _read(process, process.stdout, outputs[0], limits.output_kb * 1000),
+            _read(process, process.stderr, outputs[1], limits.output_kb * 1000),
+            process.wait(),
+        )
     )
     try:
-        async with asyncio.timeout(limits.wall_s):
-            await reading
-    except TimeoutError:
-        timed_out = True
+        done, _ = await asyncio.wait({reading}, timeout=limits.wall_s)
+        timed_out = not done
     finally:
+        # Reading goes on until the pipes close: a process whose full pipe nobody reads is never reported as ended.
         _kill(process)
-        await process.wait()
+        await asyncio.wait({reading}, timeout=_LAST_SECONDS)
+        reading.cancel()
     wall_s = time.monotonic() - start
     exceeded = any(len(output) > limits.output_kb * 1000 for output in outputs)
     stdout, stderr = (bytes(output[: limits.output_kb * 1000]).decode("utf-8", "replace") for output in outputs)
@@ -339,7 +343,7 @@ def _kill(process: asyncio.subprocess.Process) -> None:
     """End bubblewrap; its death takes everything inside with it (a PID space without its first process is gone)."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            process.kill()
+            os.kill(process.pid, signal.SIGKILL)  # `process.kill` would take the exit code away from asyncio
 
 
 def _check_started(status: int, code: int, stderr: str) -> None:
