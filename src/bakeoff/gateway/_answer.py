@@ -171,7 +171,9 @@ class StreamDraft:
         if not choices or not isinstance(choices[0], dict):
             return False
         choice: dict[str, Any] = choices[0]
-        draft.finish_reason = _finish(choice.get("finish_reason")) or draft.finish_reason
+        reason = _finish(choice.get("finish_reason"))
+        if reason is not None and draft.finish_reason in {None, "stop"}:  # a trailing usage chunk may say "stop" again
+            draft.finish_reason = reason
         logprobs = choice.get("logprobs")
         if isinstance(logprobs, dict) and logprobs.get("content"):
             self._logprobs.extend(logprobs["content"])

@@ -137,7 +137,7 @@ def rate_limit_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for name, value in headers.items():
-        lower = name.lower()
+        lower = name.lower().removeprefix("llm_provider-")  # LiteLLM's mark on headers that it passes on
         if "ratelimit" in lower or lower.startswith("retry-after"):
             found[lower] = value
     return found
@@ -251,7 +251,9 @@ _CONNECTION_NAMES = re.compile(
 )
 _PARSE_NAMES = re.compile(r"JSONDecodeError|ValidationError|KeyError|IndexError|TypeError|AttributeError")
 _PARSE_WORDS = re.compile(
-    r"(unable|failed|invalid|error).{0,40}(json|pars|decod|choices)|Expecting value", re.IGNORECASE
+    r"Unterminated string|Expecting (value|property name|',' delimiter|':' delimiter)|Extra data: line"
+    r"|Empty or invalid response from LLM|Unexpected string response|'choices' that is not a list|no 'choices'"
+    r"|Error converting to valid response|Error parsing chunk"
 )
 
 
@@ -267,7 +269,7 @@ def from_litellm(error: BaseException, *, model: str, secrets: Secrets, timeout_
     """
     chain = _chain(error)
     names = [type(one).__name__ for one in chain]
-    text = str(error)
+    text = str(error).partition("Traceback (most recent call last)")[0].strip()
     headers = _headers_of(chain)
     status = getattr(error, "status_code", None)
     status = status if isinstance(status, int) else None
@@ -275,15 +277,14 @@ def from_litellm(error: BaseException, *, model: str, secrets: Secrets, timeout_
         if "504" in text.split(":", maxsplit=1)[0] or status == 504:
             return from_status(504, text, model=model, headers=headers, secrets=secrets)
         return timeout_error(model, "complete answer", timeout_s)
+    if _PARSE_WORDS.search(text):
+        return bad_response(model, "a body that cannot be read", text, secrets)
+    invented = names[0] == "APIConnectionError"  # its status says nothing
+    if invented and _PARSE_NAMES.search(" ".join(names[1:])) and not _CONNECTION_NAMES.search(" ".join(names)):
+        return bad_response(model, "a body that cannot be read", text, secrets)
+    if invented or "Connection error" in text:
+        return connection_error(model, error, secrets)
     provider_status = _provider_status(chain)
-    if provider_status is None or provider_status < 400:
-        joined = " ".join(names[1:])
-        if _CONNECTION_NAMES.search(joined) and not _PARSE_NAMES.search(joined):
-            return connection_error(model, error, secrets)
-        if _PARSE_NAMES.search(joined) or _PARSE_WORDS.search(text):
-            return bad_response(model, "a body that cannot be read", text, secrets)
-        if names[0] == "APIConnectionError":
-            return connection_error(model, error, secrets)
     found = from_status(provider_status or status or 500, text, model=model, headers=headers, secrets=secrets)
     by_class: dict[str, ErrorKind] = {
         "ContextWindowExceededError": "context_length",

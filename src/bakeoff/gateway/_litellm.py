@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 import threading
+import warnings
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,9 @@ def _load() -> ModuleType:
         os.environ.setdefault(name, value)
     for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    # Warnings about LiteLLM's own code are nothing that a user of Bakeoff can act on.
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"litellm(\.|$)")
+    warnings.filterwarnings("ignore", message=r"Items? .* on TypedDict class .* using the `ReadOnly` qualifier")
     import litellm
 
     module: Any = litellm
@@ -59,6 +63,8 @@ def _load() -> ModuleType:
     module.request_timeout = 600
     module.telemetry = False
     module.disable_streaming_logging = True
+    # Else the first call to a Llama or Command model fetches a tokenizer from the network, and blocks the event loop.
+    module.disable_hf_tokenizer_download = True
     for name in _LOGGERS:
         logger = logging.getLogger(name)
         logger.handlers.clear()
@@ -67,7 +73,7 @@ def _load() -> ModuleType:
     return litellm
 
 
-def litellm_module(name: str) -> Any:  # noqa: ANN401 - an untyped module
+def litellm_module(name: str) -> Any:
     """Return a module inside LiteLLM, for instance `main`."""
     load_litellm()
     return importlib.import_module(f"litellm.{name}")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bakeoff.gateway._config import GatewaySpec, LimitsSpec
     from bakeoff.gateway._types import ModelRequest, ModelResponse
 
-__all__ = ["LiteLLMTransport", "call_arguments", "check_params"]
+__all__ = ["LiteLLMTransport", "call_arguments", "check_params", "unstreamed"]
 
 _OURS = frozenset(
     {
@@ -76,6 +76,8 @@ def call_arguments(request: ModelRequest, *, env: Mapping[str, str], timeout_s: 
         "timeout": timeout_s,
         "num_retries": 0,
         "max_retries": 0,
+        # With tools, LiteLLM imports the package `mcp` first, which it does not depend on.
+        "_skip_mcp_handler": True,
     }
     if request.api_base is not None:
         arguments["api_base"] = request.api_base
@@ -86,10 +88,20 @@ def call_arguments(request: ModelRequest, *, env: Mapping[str, str], timeout_s: 
         arguments["api_key"] = "none"  # a server of your own wants no key, but the OpenAI client does
     if request.headers:
         arguments["extra_headers"] = dict(request.headers)
-    if request.stream:
+    if request.stream and not unstreamed(request.model):
         arguments["stream"] = True
         arguments.setdefault("stream_options", {"include_usage": True})
     return arguments
+
+
+def unstreamed(model: str) -> bool:
+    """Tell whether LiteLLM's client cannot stream a model, so that it is asked for the whole answer at once.
+
+    Examples:
+        >>> unstreamed("cohere/command-r-plus"), unstreamed("openai/gpt-4o-mini")
+        (True, False)
+    """
+    return model.startswith(("cohere/", "cohere_chat/"))
 
 
 class LiteLLMTransport:
@@ -124,7 +136,7 @@ class LiteLLMTransport:
         try:
             async with asyncio.timeout(self._limits.timeout_s):
                 answer: Any = await litellm.acompletion(**arguments)
-                if request.stream:
+                if request.stream and not unstreamed(request.model):
                     draft, ttft_ms = await self._collect(answer, request, started)
                 else:
                     draft = read_completion(answer.model_dump())
@@ -140,7 +152,8 @@ class LiteLLMTransport:
             raise from_litellm(
                 error, model=request.model, secrets=self._secrets, timeout_s=self._limits.timeout_s
             ) from None
-        headers: Any = getattr(answer, "_response_headers", None) or {}
+        hidden: Any = getattr(answer, "_hidden_params", None) or {}
+        headers: Any = getattr(answer, "_response_headers", None) or hidden.get("additional_headers") or {}
         return complete_draft(
             draft,
             request,

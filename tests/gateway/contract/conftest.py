@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,8 +73,8 @@ def _openai_chunks(scenario: str) -> list[dict[str, Any]]:
         head = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "weather", "arguments": ""}}
         chunks.append(chunk({"tool_calls": [head]}))
         text = json.dumps(ARGUMENTS)
-        for piece in (text[:7], text[7:]):
-            chunks.append(chunk({"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}))
+        pieces = [{"index": 0, "function": {"arguments": piece}} for piece in (text[:7], text[7:])]
+        chunks += [chunk({"tool_calls": [piece]}) for piece in pieces]
     else:
         if scenario == "thinking":
             chunks.append(chunk({"reasoning_content": "Let me see."}))
@@ -147,8 +148,7 @@ def _gemini_body(scenario: str, text: str = TEXT, *, last: bool = True) -> dict[
 def _gemini_chunks(scenario: str) -> list[dict[str, Any]]:
     if scenario == "tools":
         return [_gemini_body(scenario)]
-    chunks = [_gemini_body(scenario, TEXT[:4], last=False), _gemini_body(scenario, TEXT[4:], last=scenario != "cut")]
-    return chunks
+    return [_gemini_body(scenario, TEXT[:4], last=False), _gemini_body(scenario, TEXT[4:], last=scenario != "cut")]
 
 
 def _cohere_body(scenario: str) -> dict[str, Any]:
@@ -165,7 +165,12 @@ def _cohere_body(scenario: str) -> dict[str, Any]:
     elif scenario == "length":
         finish = "MAX_TOKENS"
     tokens = {"input_tokens": 31, "output_tokens": 9}
-    return {"id": "c1", "finish_reason": finish, "message": message, "usage": {"billed_units": tokens, "tokens": tokens}}
+    return {
+        "id": "c1",
+        "finish_reason": finish,
+        "message": message,
+        "usage": {"billed_units": tokens, "tokens": tokens},
+    }
 
 
 def _cohere_events(scenario: str) -> list[dict[str, Any]]:
@@ -184,8 +189,8 @@ def _cohere_events(scenario: str) -> list[dict[str, Any]]:
     else:
         empty = {"message": {"content": {"type": "text", "text": ""}}}
         events.append({"type": "content-start", "index": 0, "delta": empty})
-        for piece in (TEXT[:4], TEXT[4:]):
-            events.append({"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": piece}}}})
+        deltas = [{"message": {"content": {"text": piece}}} for piece in (TEXT[:4], TEXT[4:])]
+        events += [{"type": "content-delta", "index": 0, "delta": delta} for delta in deltas]
         events.append({"type": "content-end", "index": 0})
     if scenario == "cut":
         return events
@@ -209,8 +214,14 @@ def _ollama_body(scenario: str, path: str, text: str = TEXT, *, done: bool = Tru
 
 
 ERRORS: dict[str, tuple[int, dict[str, Any] | str]] = {
-    "auth": (401, {"message": "Incorrect API key provided", "type": "invalid_request_error", "code": "invalid_api_key"}),
-    "not found": (404, {"message": "The model `m` does not exist", "type": "not_found_error", "code": "model_not_found"}),
+    "auth": (
+        401,
+        {"message": "Incorrect API key provided", "type": "invalid_request_error", "code": "invalid_api_key"},
+    ),
+    "not found": (
+        404,
+        {"message": "The model `m` does not exist", "type": "not_found_error", "code": "model_not_found"},
+    ),
     "rate limit": (429, {"message": "Rate limit reached", "type": "rate_limit_error", "code": "rate_limit_exceeded"}),
     "server": (500, {"message": "The server had an error", "type": "server_error", "code": None}),
     "unavailable": (503, {"message": "Overloaded, try again", "type": "overloaded_error", "code": None}),
@@ -218,7 +229,7 @@ ERRORS: dict[str, tuple[int, dict[str, Any] | str]] = {
     "context": (
         400,
         {
-            "message": "This model's maximum context length is 128 tokens. However, your messages resulted in 900 tokens.",
+            "message": "This model's maximum context length is 128 tokens. However, you sent 900 tokens.",
             "type": "invalid_request_error",
             "code": "context_length_exceeded",
         },
@@ -241,6 +252,7 @@ ERRORS: dict[str, tuple[int, dict[str, Any] | str]] = {
 class ProviderServer:
     base: str = ""
     scenario: str = "text"
+    named_events: bool = False
     seen: list[Seen] = field(default_factory=list)
 
     def take(self) -> list[Seen]:
@@ -305,7 +317,11 @@ class ProviderServer:
             events = _anthropic_events(scenario)
             lines = [f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events]
         elif path.startswith("/v2/chat"):
-            lines = [f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in _cohere_events(scenario)]
+            named = self.named_events
+            lines = [
+                (f"event: {event['type']}\n" if named else "") + f"data: {json.dumps(event)}\n\n"
+                for event in _cohere_events(scenario)
+            ]
             if scenario != "cut":
                 lines.append("data: [DONE]\n\n")
         elif "enerateContent" in path:
@@ -323,15 +339,27 @@ class ProviderServer:
         return response
 
 
-@pytest.fixture
-async def provider() -> AsyncIterator[ProviderServer]:
-    server = ProviderServer()
+async def _serve(server: ProviderServer, started: threading.Event, stopped: asyncio.Event) -> None:
     app = web.Application()
     app.router.add_route("*", "/{tail:.*}", server.handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
     server.base = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield server
+    started.set()
+    await stopped.wait()
     await runner.cleanup()
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[ProviderServer]:
+    # In a thread of its own: LiteLLM's client asks an Ollama server about its models with blocking calls.
+    server, started, stopped = ProviderServer(), threading.Event(), asyncio.Event()
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_until_complete, args=(_serve(server, started, stopped),), daemon=True)
+    thread.start()
+    assert started.wait(10)
+    yield server
+    loop.call_soon_threadsafe(stopped.set)
+    thread.join(10)
+    loop.close()

@@ -14,6 +14,12 @@ from bakeoff.errors import ProviderError
 from bakeoff.gateway import GatewaySpec, LimitsSpec, ModelRequest
 from bakeoff.gateway._transport import Transport, open_transport
 
+pytestmark = [
+    # Both inside LiteLLM.
+    pytest.mark.filterwarnings("ignore:Accessing the 'model_.*' attribute on the instance is deprecated"),
+    pytest.mark.filterwarnings("ignore:Items? .* on TypedDict class .* using the `ReadOnly` qualifier"),
+]
+
 KEY = "k-secret-0123456789"
 ENV = {
     f"{name}_API_KEY": KEY
@@ -58,8 +64,13 @@ TOOL_TALK = [
 # Headers that belong to the HTTP library, and say nothing to the provider.
 LIBRARY = {"accept", "accept-encoding", "connection", "content-length", "content-type", "host", "user-agent"}
 
+# Before the call, both refuse what these models do not take.
+ERRORS = ("auth", "not found", "rate limit", "server", "unavailable", "bad request", "context", "filter")
+BROKEN = ("malformed", "html", "no choices")
+
 # What cannot agree, and why.
 NO_TOOLS = {"ollama/llama3"}
+NO_STREAM = {"cohere/command-r-plus"}  # LiteLLM 1.106.2 cannot read Cohere's stream; see the test at the end
 
 
 def request_for(model: str, base: str, *, messages: list[dict[str, Any]], stream: bool, **params: Any) -> ModelRequest:
@@ -73,7 +84,8 @@ async def attempt(transport: Transport, request: ModelRequest) -> dict[str, Any]
     try:
         answer = dataclasses.asdict(await transport.send(request))
     except ProviderError as error:
-        return {"error": error.kind, "retryable": error.retryable, "retry_after_s": error.retry_after_s}
+        kind = {"error": error.kind, "retryable": error.retryable, "retry_after_s": error.retry_after_s}
+        return {**kind, "message": str(error)}
     timed = answer.pop("ttft_ms") is not None
     for name in ("latency_ms", "route"):
         del answer[name]
@@ -117,9 +129,22 @@ async def compare(provider: Any, scenario: str, request: ModelRequest, routes: d
         results[name] = await attempt(transport, request)
         wires[name] = wire(provider.take())
     where = f"{request.model} {scenario} stream={request.stream}"
+    messages = {name: result.pop("message", None) for name, result in results.items()}
+    if request.stream and "error" not in results["litellm"]:
+        # LiteLLM's stream wrapper puts the requested name for the served one and drops what it has no place for.
+        for name in ("model", "fingerprint", "reasoning"):
+            if results["litellm"][name] in {None, request.model, request.model.partition("/")[2]}:
+                results["direct"].pop(name, None)
+                results["litellm"].pop(name)
+    if not results["litellm"].get("rate_limit"):
+        for result in results.values():
+            result.pop("rate_limit", None)  # some of LiteLLM's handlers lose the headers
     found = differences(results["litellm"], results["direct"])
-    if len(wires["litellm"]) != len(wires["direct"]) or not wires["direct"]:
-        found.append(f": {len(wires['litellm'])} calls / {len(wires['direct'])} calls")
+    if found and any(messages.values()):
+        found = [f": {messages or results}"]
+    refused = results["direct"].get("error") == "bad_request" and scenario not in ERRORS
+    if len(wires["litellm"]) != len(wires["direct"]) or not (wires["direct"] or refused):
+        found.append(f": {len(wires['litellm'])} calls / {len(wires['direct'])} calls {messages}")
     for left, right in zip(wires["litellm"], wires["direct"], strict=False):
         for part, one, other in zip(("method", "path", "headers", "body"), left, right, strict=True):
             found += differences(one, other, f".wire.{part}")
@@ -138,7 +163,7 @@ async def routes() -> Any:
 @pytest.mark.parametrize("model", PROVIDERS)
 async def test_the_same_call_and_the_same_answer(model: str, provider: Any, routes: Any) -> None:
     found = []
-    for stream in (False, True):
+    for stream in (False,) if model in NO_STREAM else (False, True):
         for scenario in ("text", "length", "thinking", "inline thinking"):
             request = request_for(model, provider.base, messages=[SYSTEM, USER], stream=stream)
             found += await compare(provider, scenario, request, routes)
@@ -151,3 +176,44 @@ async def test_the_same_call_and_the_same_answer(model: str, provider: Any, rout
         request = request_for(model, provider.base, messages=TOOL_TALK, stream=stream, tools=[TOOL])
         found += await compare(provider, "text", request, routes)
     assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("model", PROVIDERS)
+async def test_the_same_errors(model: str, provider: Any, routes: Any) -> None:
+    found = []
+    for stream in (False,) if model in NO_STREAM else (False, True):
+        for scenario in (*ERRORS, *BROKEN):
+            if stream and scenario in BROKEN:
+                continue
+            request = request_for(model, provider.base, messages=[SYSTEM, USER], stream=stream)
+            found += await compare(provider, scenario, request, routes)
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("model", PROVIDERS)
+async def test_a_stream_that_is_cut_is_not_an_answer(model: str, provider: Any, routes: Any) -> None:
+    provider.scenario = "cut"
+    result = await attempt(routes["direct"], request_for(model, provider.base, messages=[USER], stream=True))
+    assert result["error"] in {"bad_response", "connection"}
+    assert result["retryable"]
+    assert "a stream that ended" in result["message"]
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_cohere_is_streamed_all_the_same(named: bool, provider: Any, routes: Any) -> None:
+    provider.named_events = named
+    for scenario, text, finish in (("text", 'Grüße, "world"', "stop"), ("length", 'Grüße, "world"', "length")):
+        provider.scenario = scenario
+        request = request_for("cohere/command-r-plus", provider.base, messages=[USER], stream=True)
+        result = await attempt(routes["direct"], request)
+        assert (result["text"], result["finish_reason"], result["timed"]) == (text, finish, True)
+        assert (result["usage"]["input_tokens"], result["usage"]["output_tokens"]) == (31, 9)
+        assert provider.take()[-1].body["stream"] is True
+    provider.scenario = "tools"
+    request = request_for("cohere/command-r-plus", provider.base, messages=[USER], stream=True, tools=[TOOL])
+    result = await attempt(routes["direct"], request)
+    function = {"name": "weather", "arguments": '{"city": "Z\\u00fcrich", "days": 2}'}
+    assert result["tool_calls"] == [{"id": "call_1", "type": "function", "function": function}]
+    # The full client asks for the whole answer instead, and gets it.
+    result = await attempt(routes["litellm"], request)
+    assert (result["finish_reason"], result["timed"]) == ("tool_calls", False)

@@ -1,0 +1,177 @@
+"""One pooled HTTP session for every provider: keep-alive, hard time limits, no retry of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+
+from bakeoff.gateway._errors import connection_error, from_status, timeout_error
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from bakeoff.gateway._config import LimitsSpec
+    from bakeoff.gateway._errors import Secrets
+
+__all__ = ["Call", "HttpSession"]
+
+_KEEP_ALIVE_S = 30.0
+_DNS_CACHE_S = 300
+_LARGEST_ERROR_BODY = 64 * 1024
+
+
+@dataclass(slots=True)
+class Call:
+    """One POST: what is sent, and what came back of it so far."""
+
+    model: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+    started: float = 0.0
+    status: int | None = None
+    response_headers: Mapping[str, str] | None = None
+
+    def lower_headers(self) -> dict[str, str]:
+        """Return the headers of the answer, names in lower case."""
+        return {name.lower(): value for name, value in (self.response_headers or {}).items()}
+
+
+class HttpSession:
+    """Posts JSON and returns bytes.
+
+    The pool has no limit of its own: how many calls are in flight is the limiter's business, and a second
+    queue behind it would count waiting as latency. Belongs to one event loop.
+
+    Args:
+        limits: Time limits.
+        secrets: What must not appear in a message.
+    """
+
+    def __init__(self, limits: LimitsSpec, *, secrets: Secrets) -> None:
+        self._limits = limits
+        self._secrets = secrets
+        self._session: aiohttp.ClientSession | None = None
+        self._proxies: dict[str, str | None] = {}
+        self._ssl: ssl.SSLContext | None = None
+
+    async def post(self, call: Call) -> bytes:
+        """Post and return the body of a successful answer.
+
+        Raises:
+            ProviderError: No connection, no answer in time, or an answer that is not a success.
+        """
+        call.started = time.perf_counter()
+        try:
+            async with self._request(call) as response:
+                body = await response.read()
+                call.status, call.response_headers = response.status, response.headers
+        except TimeoutError as error:
+            raise self._timeout(call, error) from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise connection_error(call.model, error, self._secrets, where=_origin(call.url)) from None
+        if call.status != 200 and not 200 <= call.status < 300:
+            raise self._refused(call, body)
+        return body
+
+    async def stream(self, call: Call) -> AsyncIterator[bytes]:
+        """Post and yield the body of a successful answer piece by piece, as it comes.
+
+        Raises:
+            ProviderError: As `post`; also when the first piece is later than `first_token_timeout_s`.
+        """
+        call.started = time.perf_counter()
+        first = self._limits.first_token_timeout_s
+        deadline = asyncio.timeout(first)
+        try:
+            async with deadline, self._request(call) as response:
+                call.status, call.response_headers = response.status, response.headers
+                if not 200 <= response.status < 300:
+                    raise self._refused(call, (await response.read())[:_LARGEST_ERROR_BODY])
+                async for piece in response.content.iter_any():
+                    deadline.reschedule(None)
+                    yield piece
+        except TimeoutError as error:
+            if first is not None and deadline.expired():
+                raise timeout_error(call.model, "first token", first) from None
+            raise self._timeout(call, error) from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise connection_error(call.model, error, self._secrets, where=_origin(call.url)) from None
+
+    def _request(self, call: Call) -> aiohttp.client._RequestContextManager:
+        session = self._open()
+        scheme, _, rest = call.url.partition("://")
+        return session.post(
+            call.url,
+            data=call.body,
+            headers=call.headers,
+            allow_redirects=False,  # a redirected POST would carry the key somewhere else
+            proxy=self._proxy(scheme, rest.partition("/")[0]),
+            ssl=self._context() if scheme == "https" else True,
+        )
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            limits = self._limits
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=_DNS_CACHE_S, keepalive_timeout=_KEEP_ALIVE_S),
+                timeout=aiohttp.ClientTimeout(
+                    total=limits.timeout_s,
+                    connect=None,
+                    sock_connect=min(limits.connect_timeout_s, limits.timeout_s),
+                    ceil_threshold=limits.timeout_s + 1,  # never round a limit up
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=True,
+            )
+        return self._session
+
+    def _proxy(self, scheme: str, host: str) -> str | None:
+        key = f"{scheme}://{host}"
+        if key not in self._proxies:
+            proxy = getproxies().get(scheme)
+            self._proxies[key] = None if proxy is None or proxy_bypass(host.partition(":")[0]) else proxy
+        return self._proxies[key]
+
+    def _context(self) -> ssl.SSLContext:
+        if self._ssl is None:
+            authorities = os.environ.get("SSL_CERT_FILE")
+            if authorities is None:
+                import certifi
+
+                authorities = certifi.where()
+            self._ssl = ssl.create_default_context(cafile=authorities)
+        return self._ssl
+
+    def _timeout(self, call: Call, error: TimeoutError) -> Exception:
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            return timeout_error(call.model, "connection", self._limits.connect_timeout_s)
+        return timeout_error(call.model, "complete answer", self._limits.timeout_s)
+
+    def _refused(self, call: Call, body: bytes) -> Exception:
+        return from_status(
+            call.status or 0,
+            body.decode("utf-8", "replace"),
+            model=call.model,
+            headers=call.lower_headers(),
+            secrets=self._secrets,
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
