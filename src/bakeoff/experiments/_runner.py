@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import os
 import socket
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -99,6 +101,12 @@ async def execute(
         lock.release()
 
 
+def _prewarm() -> None:
+    """Import what sealing and analysis need while the first answers are on their way."""
+    for module in ("pyarrow.parquet", "pandas", "scipy.special"):
+        importlib.import_module(module)
+
+
 class _Session:
     """One process's work on a run."""
 
@@ -137,6 +145,8 @@ class _Session:
         self.journal.append(
             {"e": "session", "t": time.time(), "pid": os.getpid(), "host": socket.gethostname(), "n": self.concurrency}
         )
+        warming = threading.Thread(target=_prewarm, name="bakeoff-prewarm", daemon=True)
+        warming.start()
         try:
             async with contextlib.AsyncExitStack() as stack:
                 if handle_signals:
@@ -168,6 +178,7 @@ class _Session:
         if self._error is not None:
             raise self._error
         self._publish("sealing")
+        await asyncio.to_thread(warming.join)
         seconds = self.manifest.seconds + time.monotonic() - started
         self.manifest = self.manifest.model_copy(update={"seconds": round(seconds, 3)})
         sealed = await asyncio.to_thread(seal_run, self.paths, self.manifest, stopped_because=self.steering.reason)
