@@ -115,6 +115,26 @@ def _take(windows: SqliteWindows, scope: WindowScope, now: float, tokens: float 
     return windows.take([scope], now, input_tokens=tokens, output_tokens=0)
 
 
+def test_many_processes_open_it_at_the_same_moment(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path\n"
+        "from bakeoff.gateway import ResponseCache\n"
+        "from bakeoff.gateway._shared_limiter import SqliteWindows\n"
+        "folder = Path(sys.argv[1])\n"
+        "while time.time() < float(sys.argv[2]): pass\n"
+        "for number in range(20):\n"
+        "    windows = SqliteWindows(folder / f'l{number}', lease_s=1)\n"
+        "    assert windows.is_shared, windows.warnings\n"
+        "    windows.close()\n"
+        "    cache = ResponseCache(folder / f'c{number}')\n"
+        "    assert cache.is_open, cache.warnings\n"
+        "    cache.close()\n"
+    )
+    start = str(time.time() + 0.7)
+    processes = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path), start]) for _ in range(4)]
+    assert [process.wait(60) for process in processes] == [0, 0, 0, 0]
+
+
 def test_a_second_handle_sees_the_first_and_corrections_free_room(tmp_path: Path) -> None:
     scope = WindowScope(name="s", tokens_per_minute=600)
     first, second = _windows(tmp_path / "l"), _windows(tmp_path / "l")

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Self
 
 from bakeoff.errors import StoreError
 from bakeoff.gateway._cache_key import checksum, decode_response, encode_response
+from bakeoff.gateway._sqlite import is_busy, is_damage, open_wal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -182,6 +183,7 @@ class ResponseCache:
             self._warn(f"response cache: an answer of {model!r} cannot be stored: {error}")
             return
         now = self._wall_clock()
+        model = model.encode("utf-8", "replace").decode()  # a lone surrogate is no text to SQLite
         with self._lock:
             if len(self._pending) >= _MOST_PENDING:
                 return  # the disk does not keep up: an answer that is not cached is only asked again
@@ -266,15 +268,8 @@ class ResponseCache:
     # Opening and repairing
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, timeout=30.0, isolation_level=None, check_same_thread=False)
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = OFF")
-            connection.execute("PRAGMA cache_size = -16384")
-            connection.executescript(_SCHEMA)
-        except BaseException:
-            connection.close()
-            raise
+        connection = open_wal(self.path, _SCHEMA, busy_s=30.0)
+        connection.execute("PRAGMA cache_size = -16384")
         return connection
 
     def _open_or_none(self) -> sqlite3.Connection | None:
@@ -285,7 +280,7 @@ class ResponseCache:
                 connection.execute(_READ, (b"",)).fetchone()
                 self._inode = self.path.stat().st_ino
             except (sqlite3.Error, OSError) as error:
-                if not last and _is_damage(error):
+                if not last and is_damage(error):
                     self._move_aside(error)
                     continue
                 self._writable = False
@@ -302,8 +297,8 @@ class ResponseCache:
 
     def _on_error(self, error: sqlite3.Error) -> None:
         """Handle an error of the open file: a busy one is a miss, a damaged one is replaced."""
-        if not _is_damage(error):
-            if "locked" not in str(error) and "busy" not in str(error):
+        if not is_damage(error):
+            if not is_busy(error):
                 self._warn(f"response cache {str(self.path)!r} cannot be used: {error}; going on without it")
                 self._writable = False
                 self._close_reader()
@@ -366,10 +361,13 @@ class ResponseCache:
             try:
                 if self._writable:
                     self._write(list(self._writing.values()), touched)
-            except (sqlite3.Error, OSError) as error:
-                if isinstance(error, sqlite3.Error) and _is_damage(error):
+            except (sqlite3.Error, OSError, ValueError) as error:
+                if is_damage(error) and isinstance(error, sqlite3.Error):
                     self._suspicion = error
-                elif "locked" not in str(error):
+                elif is_busy(error):
+                    with self._lock:  # try again with the next ones
+                        self._pending = {**self._writing, **self._pending}
+                else:
                     self._writable = False
                     self._warn(f"response cache {str(self.path)!r} cannot be written: {error}; going on without it")
             finally:
@@ -405,10 +403,3 @@ def _used_bytes(connection: sqlite3.Connection) -> int:
         connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
     )
     return (pages - free) * size
-
-
-def _is_damage(error: Exception) -> bool:
-    text = str(error)
-    return isinstance(error, sqlite3.DatabaseError) and any(
-        sign in text for sign in ("malformed", "not a database", "disk image", "corrupt", "encrypted")
-    )

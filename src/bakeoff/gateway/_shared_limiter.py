@@ -24,6 +24,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bakeoff.gateway._sqlite import is_busy, open_wal
 from bakeoff.gateway._window import (
     REQUEST_BURST_S,
     SLACK_S,
@@ -45,6 +46,7 @@ _logger = logging.getLogger(__name__)
 _STEPS = 240
 _POLL_S = 1.0
 _BUSY_S = 0.02
+_BUSY_TIMEOUT_S = 0.5
 _EPSILON = 1e-6
 _REQUESTS, _TOKENS = 0, 1
 _SCHEMA = """
@@ -136,7 +138,7 @@ class SqliteWindows:
                 return self._take(connection, scopes, now, input_tokens + output_tokens)
             except sqlite3.Error as error:
                 self._abort(connection)
-                if _is_busy(error):
+                if is_busy(error):
                     return Denied(scope=scopes[0].name, wait_s=_BUSY_S)
                 self._give_up(error)
         return self._local.take(scopes, now, input_tokens=input_tokens, output_tokens=output_tokens)
@@ -157,7 +159,7 @@ class SqliteWindows:
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._abort(connection)
-            if not _is_busy(error):  # a busy file settles with the next call
+            if not is_busy(error):  # a busy file settles with the next call
                 self._give_up(error)
         else:
             self._late.clear()
@@ -320,11 +322,8 @@ class SqliteWindows:
 
     def _connect(self) -> sqlite3.Connection:
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
-        connection = sqlite3.connect(self.path, timeout=0.5, isolation_level=None)
+        connection = open_wal(self.path, _SCHEMA, busy_s=_BUSY_TIMEOUT_S)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = OFF")
-            connection.executescript(_SCHEMA)
             connection.execute("BEGIN IMMEDIATE")
             boot = _boot_id()
             known = connection.execute("SELECT id FROM boot").fetchall()
@@ -359,10 +358,6 @@ class SqliteWindows:
         )
         self.warnings.append(message)
         _logger.warning("%s", message)
-
-
-def _is_busy(error: sqlite3.Error) -> bool:
-    return "locked" in str(error) or "busy" in str(error)
 
 
 def _boot_id() -> str:
