@@ -139,6 +139,10 @@ def test_json_survives_exactly(tmp_path: Path) -> None:
         "a.b": {"c.d": [[], {}, [None]]},
         "k\udc00": False,
     }
+    big = {"n": [2**64, -(2**63) - 1, 10**30, 2**63 - 1, 1234567890123456789]}
+    assert items({"rows": [big]})[0].inputs == big
+    (tmp_path / "big.jsonl").write_text(json.dumps(big))
+    assert repr(items("big.jsonl", tmp_path)[0].inputs) == repr(big)
     path = tmp_path / "d.jsonl"
     path.write_text(json.dumps(strange) + "\n" + json.dumps({"only": "this"}) + "\n")
     (tmp_path / "d.json").write_text(json.dumps([strange, {"only": "this"}]))
@@ -345,6 +349,13 @@ def test_descriptions_that_make_no_sense(tmp_path: Path, spec: dict[str, Any], m
 def test_python_data_that_is_no_data(data: object, message: str) -> None:
     with pytest.raises(DatasetError, match=message):
         open_dataset({}, data=data)
+
+
+def test_data_may_be_a_data_set() -> None:
+    dataset = open_dataset({"rows": [{"a": 1}]})
+    assert open_dataset({"rows": []}, data=dataset) is dataset
+    with pytest.raises(DatasetError, match="`limit` cannot be applied"):
+        open_dataset({"limit": 1}, data=dataset)
 
 
 def test_data_may_be_a_path_or_a_name(tmp_path: Path) -> None:

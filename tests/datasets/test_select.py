@@ -95,6 +95,18 @@ class TestFilter:
             ids(filter=condition)
         assert "\n    fix: " in str(caught.value)
 
+    def test_the_second_fence_holds_without_the_first(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Were a subquery to get past the parser, DuckDB itself opens no file and keeps its settings."""
+        import bakeoff.datasets._filter as module
+
+        monkeypatch.setattr(module, "_ALLOWED", module._ALLOWED | {"SUBQUERY", "STAR"})
+        (tmp_path / "x.csv").write_text("a\n1\n")
+        monkeypatch.chdir(tmp_path)
+        assert ids(filter="(select 1) = id") == [1]  # subqueries do work now
+        for source in ("'x.csv'", "read_text('x.csv')", "read_csv('x.csv')", "glob('*')", "duckdb_secrets()"):
+            with pytest.raises(DatasetError, match="does not fit: Permission Error"):
+                ids(filter=f"(select count(*) from {source}) > 0")
+
     def test_numbers_in_a_csv_file(self, tmp_path: Path) -> None:
         (tmp_path / "d.csv").write_text("id,score,zip\n1,3,007\n2,40,123\n3,,1\n")
 

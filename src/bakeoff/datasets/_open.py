@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from bakeoff.datasets._dataset import read_dataset
+from bakeoff.datasets._dataset import Dataset, read_dataset
 from bakeoff.datasets._filter import Filter
 from bakeoff.datasets._find import find_source
 from bakeoff.datasets._mapping import Mapped, Mapper
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from bakeoff.datasets._dataset import Dataset
     from bakeoff.datasets._source import Source
 
 __all__ = ["open_dataset"]
@@ -57,8 +56,8 @@ def open_dataset(
         base_dir: Where relative paths start; the working directory when omitted.
         cache_dir: Folder for the Parquet file, which is named by its content and used again when it is there. A
             temporary folder when omitted, deleted with the data set.
-        data: Rows from Python instead of the spec's source: a DataFrame, an iterable of dicts, or a function that
-            returns one.
+        data: Rows from Python instead of the spec's source: a DataFrame, an iterable of dicts, a function that
+            returns one, a path, or a data set that is open already (given back as it is).
         recorded: Dotted paths of answers already collected, for `Item.recorded`.
 
     Raises:
@@ -72,6 +71,12 @@ def open_dataset(
     """
     spec = _validated(spec)
     base_dir = Path.cwd() if base_dir is None else base_dir
+    if isinstance(data, Dataset):
+        extra = sorted(spec.model_fields_set - {"path", "bundled", "rows", "python"})
+        if extra:
+            fix = "give the fields when the data set is opened"
+            raise failure(f"`{extra[0]}` cannot be applied to a data set that is open already", fix)
+        return data
     spec, source, card = find_source(spec, base_dir=base_dir, data=data)
     temporary = Path(tempfile.mkdtemp(prefix="bakeoff-")) if cache_dir is None else None
     folder = cache_dir if temporary is None else temporary
