@@ -18,7 +18,7 @@ from bakeoff.stats import (
     empirical_bernstein_confidence_sequence,
     group_sequential_design,
 )
-from bakeoff.stats._dist import norm_sf
+from bakeoff.stats.core._dist import norm_sf
 
 if TYPE_CHECKING:
     from collections.abc import Callable

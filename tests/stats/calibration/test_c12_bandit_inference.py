@@ -8,7 +8,7 @@ from math import isnan
 import numpy as np
 
 from bakeoff.stats import Bandit, Thompson, adaptive_ipw_difference, bandit_differences, bandit_test, simulate_regret
-from bakeoff.stats._dist import norm_sf
+from bakeoff.stats.core._dist import norm_sf
 
 
 @cache

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 
 from bakeoff.stats import srm_e_value
-from bakeoff.stats._dist import chi2_sf
+from bakeoff.stats.core._dist import chi2_sf
 
 RATIO = (1.0, 1.0)
 

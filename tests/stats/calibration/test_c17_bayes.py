@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 
 from bakeoff.stats import STOPPING_WARNING, bayes_proportions, prob_best_beta, prob_beta_greater
-from bakeoff.stats._dist import norm_cdf
+from bakeoff.stats.core._dist import norm_cdf
 
 
 @cache

@@ -1,0 +1,212 @@
+"""Means of clustered or weighted items, with standard errors that know what belongs together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf, nan, sqrt
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+
+from bakeoff.errors import StatsError
+from bakeoff.stats.core._checks import as_scores, check_confidence
+from bakeoff.stats.core._dist import t_ppf, z_value
+from bakeoff.stats.core._items import as_weights, encode_clusters, group_sums, item_means
+from bakeoff.stats.core._result import Estimate
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Float = NDArray[np.float64]
+    Codes = NDArray[np.intp]
+
+__all__ = [
+    "ROUNDING",
+    "ClusterVariance",
+    "MeanFit",
+    "clustered_mean",
+    "critical_value",
+    "design_effect",
+    "few_clusters_warning",
+    "fit_mean",
+]
+
+ClusterVariance = Literal["cr0", "cr1", "cr2", "cluster_means"]
+"""How clusters enter the standard error; see `clustered_mean`."""
+
+FEW_CLUSTERS = 10
+ROUNDING = 1e-12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeanFit:
+    """A mean with the standard error and degrees of freedom that its interval and test use."""
+
+    mean: float
+    se: float
+    df: float
+    n_units: int
+    """Clusters where there are any, else items."""
+
+
+def critical_value(confidence: float, df: float) -> float:
+    """Two-sided critical value of Student t; the normal one for infinite df."""
+    return z_value(confidence) if df == inf else float(t_ppf(0.5 + confidence / 2, df))
+
+
+def fit_mean(
+    values: Float,
+    codes: Codes | None = None,
+    weights: Float | None = None,
+    variance: ClusterVariance = "cr2",
+    *,
+    scale: float | None = None,
+) -> MeanFit:
+    """Fit the mean of complete values; `se` and `df` are `nan` below two units.
+
+    Without clusters and weights this is the textbook mean, sd / sqrt(n) and n - 1. Weights without
+    clusters treat each item as its own cluster (HC2). A spread that is only rounding noise at the
+    size of the numbers (`scale`, by default the largest value) is a standard error of exactly 0.
+    """
+    n = values.size
+    if scale is None:
+        scale = float(np.abs(values).max()) if n else 0.0
+    if n == 0:
+        return MeanFit(mean=nan, se=nan, df=nan, n_units=0)
+    if codes is None and weights is None:
+        mean = float(values.mean())
+        if n == 1:
+            return MeanFit(mean=mean, se=nan, df=nan, n_units=1)
+        residuals = values - mean
+        residuals[np.abs(residuals) < ROUNDING * scale] = 0.0
+        return MeanFit(mean=mean, se=sqrt(float(residuals @ residuals) / (n - 1) / n), df=n - 1.0, n_units=n)
+    w = np.ones(n) if weights is None else weights
+    if codes is None:
+        sums, totals = w * values, w
+    else:
+        sums, totals = group_sums(codes, w * values), group_sums(codes, w)
+    kept = totals > 0
+    sums, totals = sums[kept], totals[kept]
+    if variance == "cluster_means":
+        return fit_mean(sums / totals, scale=scale)
+    return _robust_fit(sums, totals, variance, scale)
+
+
+def _robust_fit(sums: Float, totals: Float, variance: ClusterVariance, scale: float) -> MeanFit:
+    """Fit from the weighted sum and total weight of each cluster."""
+    n_units, weight = sums.size, float(totals.sum())
+    mean = float(sums.sum()) / weight
+    if n_units < 2:
+        return MeanFit(mean=mean, se=nan, df=nan, n_units=n_units)
+    share = totals / weight
+    scores = sums / weight - mean * share
+    scores[np.abs(scores) < ROUNDING * scale * share] = 0.0
+    if variance == "cr2":
+        b2 = share**2 / (1 - share)
+        df = 1.0 / float(np.sum(share**2) + np.sum(b2) ** 2 - np.sum(b2**2))
+        return MeanFit(mean=mean, se=sqrt(float(np.sum(scores**2 / (1 - share)))), df=df, n_units=n_units)
+    raw = float(scores @ scores)
+    if variance == "cr0":
+        return MeanFit(mean=mean, se=sqrt(raw), df=inf, n_units=n_units)
+    return MeanFit(mean=mean, se=sqrt(raw * n_units / (n_units - 1)), df=n_units - 1.0, n_units=n_units)
+
+
+def clustered_mean(
+    scores: ArrayLike,
+    clusters: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    variance: ClusterVariance = "cr2",
+    confidence: float = 0.95,
+) -> Estimate:
+    """Estimate a mean whose items come in clusters (documents, conversations, users).
+
+    With R_g the sum of the residuals of cluster g, n_g its size, G clusters and n items:
+
+    - `cr2`: Var = sum (R_g / sqrt(1 - n_g/n))^2 / n^2 with Satterthwaite degrees of freedom
+      (Bell & McCaffrey 2002; Pustejovsky & Tipton 2018), right from about 10 clusters
+    - `cr1`: sum R_g^2 / n^2 * G/(G-1), t(G-1)
+    - `cr0`: sum R_g^2 / n^2, normal; rejects too often below 50 clusters, for comparison only
+    - `cluster_means`: t on the means of the clusters; each cluster counts the same, so it answers
+      for a cluster rather than for an item
+
+    Args:
+        scores: Shape (items,) or (items, repeats); `nan` marks a missing score.
+        clusters: One label for each item.
+        weights: Optional weight of each item.
+        variance: The standard error.
+        confidence: Level of the interval.
+
+    Returns:
+        Estimate with `n` the number of clusters. One cluster: interval `nan` with a reason.
+
+    Raises:
+        StatsError: Lengths that differ, or an argument out of range.
+
+    Examples:
+        >>> e = clustered_mean([1, 1, 0, 0, 1, 0], ["a", "a", "b", "b", "c", "c"])
+        >>> round(e.estimate, 3), round(e.se, 4), round(e.df, 3), e.n
+        (0.5, 0.2887, 2.0, 3)
+    """
+    confidence = check_confidence(confidence)
+    if variance not in get_args(ClusterVariance):
+        raise StatsError(f"variance must be one of {list(get_args(ClusterVariance))}, got {variance!r}")
+    means, _ = item_means(as_scores(scores))
+    codes = encode_clusters(clusters, n=means.size)
+    kept = ~np.isnan(means)
+    w = None if weights is None else as_weights(weights, means.size)[kept]
+    fit = fit_mean(means[kept], codes[kept], w, variance)
+    reason, low, high = None, nan, nan
+    if not fit.se > 0:
+        reason = "no interval: it needs at least two clusters whose scores differ"
+    else:
+        half = critical_value(confidence, fit.df) * fit.se
+        low, high = fit.mean - half, fit.mean + half
+    return Estimate(
+        estimate=fit.mean,
+        low=low,
+        high=high,
+        confidence=confidence,
+        n=fit.n_units,
+        method=variance,
+        se=fit.se,
+        df=fit.df,
+        reason=reason,
+        assumptions=("clusters are independent of each other",),
+        warnings=few_clusters_warning(fit.n_units),
+    )
+
+
+def few_clusters_warning(n_clusters: int) -> tuple[str, ...]:
+    """Warn when there are too few clusters for the interval to be trusted fully."""
+    if n_clusters >= FEW_CLUSTERS:
+        return ()
+    count = "1 cluster" if n_clusters == 1 else f"{n_clusters} clusters"
+    return (f"only {count}: intervals are rough below {FEW_CLUSTERS}; add clusters, not items",)
+
+
+def design_effect(scores: ArrayLike, clusters: ArrayLike, *, weights: ArrayLike | None = None) -> float:
+    """Measure how much clustering inflates the variance: SE(cr2)^2 / SE(independent)^2.
+
+    A value of 3 means that three clustered items carry the information of one independent item
+    (Kish 1965).
+
+    Args:
+        scores: Shape (items,) or (items, repeats).
+        clusters: One label for each item.
+        weights: Optional weight of each item.
+
+    Returns:
+        The ratio; `nan` when it cannot be estimated.
+
+    Examples:
+        >>> round(design_effect([1, 1, 0, 0, 1, 1, 0, 0], [0, 0, 1, 1, 2, 2, 3, 3]), 2)
+        2.33
+    """
+    means, _ = item_means(as_scores(scores))
+    codes = encode_clusters(clusters, n=means.size)
+    kept = ~np.isnan(means)
+    w = None if weights is None else as_weights(weights, means.size)[kept]
+    clustered = fit_mean(means[kept], codes[kept], w)
+    independent = fit_mean(means[kept], None, w)
+    return (clustered.se / independent.se) ** 2 if independent.se > 0 else nan

@@ -1,0 +1,178 @@
+"""The verdict: better, worse, equivalent or inconclusive, with the rule that made it."""
+
+from __future__ import annotations
+
+from math import ceil, inf, isfinite, nan
+from typing import TYPE_CHECKING
+
+from bakeoff.errors import StatsError
+from bakeoff.stats.core._checks import check_alpha, is_number
+from bakeoff.stats.core._dist import norm_ppf
+from bakeoff.stats.core._result import Verdict
+from bakeoff.stats.one._clusters import critical_value
+from bakeoff.stats.words._format import format_interval, format_p, format_value, supported_decimals
+
+if TYPE_CHECKING:
+    from bakeoff.stats.core._result import Difference
+
+__all__ = ["check_margin", "decide", "smallest_detectable"]
+
+
+def check_margin(margin: float | None) -> float | None:
+    """Return the margin if it is a positive finite number, or `None`."""
+    if margin is None:
+        return None
+    if not is_number(margin) or not isfinite(margin) or margin <= 0:
+        raise StatsError(
+            f"margin must be a positive number on the scale of the score (0.02 = 2 points), got {margin!r}"
+        )
+    return float(margin)
+
+
+def decide(
+    difference: Difference, *, alpha: float = 0.05, margin: float | None = None, higher_is_better: bool = True
+) -> Verdict:
+    """Turn a comparison into one word.
+
+    First match wins:
+
+    1. `equivalent`: a margin was declared and the (1 - 2 alpha) interval lies within -margin to
+       +margin (two one-sided tests at alpha, Schuirmann 1987). A difference may be detectable and
+       still be too small to matter; the sentence then says so.
+    2. `better` or `worse`: p (after correction, if any) is at most alpha; the sign of the estimate
+       says which.
+    3. `inconclusive`, with what would decide it.
+
+    The test makes the verdict, because only its error rate is controlled over a family. Where the
+    interval and the test disagree at the margin, the sentence says so.
+
+    Args:
+        difference: Result of `compare`.
+        alpha: Chance accepted of calling a difference that is not there.
+        margin: Largest difference that does not matter, on the scale of the score.
+        higher_is_better: False for costs, latencies and error counts.
+
+    Returns:
+        Verdict.
+
+    Raises:
+        StatsError: alpha outside (0, 1) or a margin that is not positive.
+
+    Examples:
+        >>> from bakeoff.stats import compare
+        >>> d = compare([1] * 60 + [0] * 40, [1] * 40 + [0] * 60)
+        >>> decide(d).word
+        'better'
+        >>> decide(d, higher_is_better=False).word
+        'worse'
+    """
+    alpha, margin = check_alpha(alpha), check_margin(margin)
+    p = difference.p_value if difference.p_adjusted != difference.p_adjusted else difference.p_adjusted
+    if not isfinite(difference.estimate) or p != p:
+        return Verdict(word="inconclusive", because=f"Not estimable: {difference.reason or 'no usable scores'}.")
+    if margin is not None:
+        low, high = _inner(difference, alpha)
+        if -margin < low and high < margin:
+            return Verdict(word="equivalent", because=_equivalent(difference, alpha, margin, low, high, p))
+    if p <= alpha:
+        word = "better" if (difference.estimate > 0) == higher_is_better else "worse"
+        return Verdict(word=word, because=_decided(difference, alpha, p))
+    return Verdict(word="inconclusive", because=_undecided(difference, alpha, margin, p))
+
+
+def smallest_detectable(difference: Difference, *, alpha: float = 0.05, power: float = 0.8) -> float:
+    """Compute the true difference that a design this noisy detects with the given power.
+
+    (t_(1-alpha/2) + z_power) * SE. It describes the design, not the observed difference.
+
+    Examples:
+        >>> from bakeoff.stats import compare
+        >>> d = compare([1] * 55 + [0] * 45, [1] * 50 + [0] * 50)
+        >>> round(smallest_detectable(d), 2)
+        0.07
+    """
+    alpha = check_alpha(alpha)
+    if not difference.se > 0:
+        return nan
+    df = difference.df if difference.df == difference.df else inf
+    return (critical_value(1 - alpha, df) + float(norm_ppf(power))) * difference.se
+
+
+def _inner(d: Difference, alpha: float) -> tuple[float, float]:
+    """Compute the (1 - 2 alpha) interval: stored if it matches, else the arms of the interval rescaled."""
+    if abs(alpha - (1 - d.confidence)) < 1e-9:
+        return d.inner_low, d.inner_high
+    if alpha >= 0.5 or not isfinite(d.low) or not isfinite(d.high):
+        return nan, nan
+    df = d.df if d.df == d.df else inf
+    ratio = critical_value(1 - 2 * alpha, df) / critical_value(d.confidence, df)
+    return d.estimate - ratio * (d.estimate - d.low), d.estimate + ratio * (d.high - d.estimate)
+
+
+def _facts(d: Difference) -> str:
+    points = d.kind != "continuous"
+    decimals = supported_decimals(d.low, d.high)
+    value = format_value(d.estimate, decimals, signed=True, points=points)
+    unit = " points" if points else ""
+    if d.low != d.low or d.high != d.high:
+        return f"{value}{unit} ({d.reason or 'no interval'})"
+    interval = format_interval(d.low, d.high, decimals, signed=True, points=points)
+    return f"{value}{unit} ({100 * d.confidence:g}% interval {interval})"
+
+
+def _corrected(d: Difference) -> bool:
+    return d.p_adjusted == d.p_adjusted and d.p_adjusted != d.p_value
+
+
+def _p_words(d: Difference, p: float) -> str:
+    return f"{format_p(p)} after correction ({d.test})" if _corrected(d) else f"{format_p(p)} ({d.test})"
+
+
+def _excludes_zero(d: Difference) -> bool:
+    return d.low > 0 or d.high < 0
+
+
+def _decided(d: Difference, alpha: float, p: float) -> str:
+    text = f"{_facts(d)}; {_p_words(d, p)} is at most {alpha:g}."
+    if d.low <= 0 <= d.high:
+        text += " Borderline: the interval just includes 0; the test made this verdict."
+    return text
+
+
+def _equivalent(d: Difference, alpha: float, margin: float, low: float, high: float, p: float) -> str:
+    points = d.kind != "continuous"
+    decimals = supported_decimals(low, high)
+    unit = " points" if points else ""
+    value = format_value(d.estimate, decimals, signed=True, points=points)
+    text = (
+        f"{value}{unit}: the {100 * (1 - 2 * alpha):g}% interval "
+        f"{format_interval(low, high, decimals, signed=True, points=points)} lies within the margin of "
+        f"{_plain(margin, points)}{unit} on both sides."
+    )
+    if p <= alpha:
+        text += f" A difference is detectable ({_p_words(d, p)}) but smaller than the margin you declared."
+    return text
+
+
+def _plain(value: float, points: bool) -> str:
+    return f"{100 * value:.3g}" if points else f"{value:.3g}"
+
+
+def _undecided(d: Difference, alpha: float, margin: float | None, p: float) -> str:
+    text = f"{_facts(d)}; {_p_words(d, p)} is above {alpha:g}."
+    if _excludes_zero(d) and not _corrected(d):
+        text += " Borderline: the interval just excludes 0, the test does not reject; the test made this verdict."
+    detectable = smallest_detectable(d, alpha=alpha)
+    if not isfinite(detectable) or d.n_items == 0:
+        return text
+    points = d.kind != "continuous"
+    unit = " points" if points else ""
+    if points and detectable >= 1:
+        return text + f" {d.n_items:,} items are too few to show any difference."
+    target = margin if margin is not None and margin < detectable else detectable / 2
+    needed = ceil(d.n_items * (detectable / target) ** 2)
+    magnitude = 10 ** max(len(str(needed)) - 2, 0)
+    return text + (
+        f" These {d.n_items:,} items can show a difference of about {_plain(detectable, points)}{unit} (80% power); "
+        f"one of {_plain(target, points)}{unit} would take about {-(-needed // magnitude) * magnitude:,} items."
+    )

@@ -1,0 +1,148 @@
+"""Two variants on the same items, any score: tests on the item-level differences."""
+
+from __future__ import annotations
+
+from math import nan
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bakeoff.stats.core._checks import as_rng, as_scores, check_alternative, check_count
+from bakeoff.stats.core._items import item_means
+from bakeoff.stats.core._result import Alternative, TestResult
+from bakeoff.stats.one._clusters import fit_mean
+from bakeoff.stats.one._mean import no_interval_reason, t_p_value
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Float = NDArray[np.float64]
+
+__all__ = ["one_sample_t", "sign_flip"]
+
+EXACT_SIGN_FLIPS = 16
+"""Enumerate all sign patterns up to this many non-zero differences (65,536 patterns)."""
+
+
+def _present(differences: ArrayLike) -> Float:
+    means, counts = item_means(as_scores(differences, "differences"))
+    return means[counts > 0]
+
+
+def one_sample_t(differences: ArrayLike, *, alternative: Alternative = "two-sided") -> TestResult:
+    """Test whether the mean difference is zero: t = mean / (sd / sqrt(n)) with n - 1 degrees of freedom.
+
+    Applied to item-level differences this is the paired t test (Student 1908).
+
+    Args:
+        differences: Candidate minus baseline, one for each item; `nan` is left out.
+        alternative: `greater` means that the mean difference is above zero.
+
+    Returns:
+        TestResult; p is `nan` with a reason below two items or without spread.
+
+    Raises:
+        StatsError: Differences that are not numbers or infinite.
+
+    Examples:
+        >>> darwin = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
+        >>> round(one_sample_t(darwin).p_value, 4)
+        0.0497
+    """
+    alternative = check_alternative(alternative)
+    fit = fit_mean(_present(differences))
+    usable = fit.se > 0
+    return TestResult(
+        p_value=t_p_value(fit.mean / fit.se, fit.df, alternative) if usable else nan,
+        statistic=fit.mean / fit.se if usable else nan,
+        df=fit.df,
+        n=fit.n_units,
+        method="paired_t",
+        alternative=alternative,
+        reason=no_interval_reason(fit),
+        assumptions=("items are independent of each other",),
+    )
+
+
+def sign_flip(
+    differences: ArrayLike,
+    *,
+    alternative: Alternative = "two-sided",
+    resamples: int = 9_999,
+    rng: np.random.Generator | int = 0,
+) -> TestResult:
+    """Test the mean difference by flipping the sign of each item's difference (Fisher 1935).
+
+    If the variants are exchangeable on each item, every pattern of signs is equally likely. Up to 16
+    non-zero differences all patterns are enumerated; beyond that p = (k + 1)/(resamples + 1) with k
+    the random patterns whose sum is at least as extreme.
+
+    Args:
+        differences: Candidate minus baseline, one for each item; `nan` is left out.
+        alternative: `greater` means that the mean difference is above zero.
+        resamples: Random patterns when there are too many to enumerate.
+        rng: Generator or seed.
+
+    Returns:
+        TestResult with the mean difference as `statistic`. All differences zero: p is 1.
+
+    Raises:
+        StatsError: Differences that are not numbers or infinite.
+
+    Examples:
+        >>> darwin = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
+        >>> sign_flip(darwin).p_value * 2**15
+        1726.0
+    """
+    alternative = check_alternative(alternative)
+    resamples = check_count(resamples, "resamples", minimum=99)
+    values = _present(differences)
+    moved = values[values != 0]
+    exact = moved.size <= EXACT_SIGN_FLIPS
+    if values.size == 0:
+        p, reason = nan, "no item has both scores"
+    elif moved.size == 0:
+        p, reason = 1.0, "all differences are zero"
+    else:
+        sums = _all_sums(moved) if exact else _random_sums(moved, resamples, as_rng(rng))
+        p, reason = _share_as_extreme(sums, float(moved.sum()), float(np.abs(moved).sum()), alternative, exact), None
+    return TestResult(
+        p_value=p,
+        statistic=float(values.mean()) if values.size else nan,
+        n=values.size,
+        method="sign_flip_exact" if exact else "sign_flip",
+        alternative=alternative,
+        reason=reason,
+        assumptions=("without an effect each item's difference is as likely to be positive as negative",),
+    )
+
+
+def _all_sums(values: Float) -> Float:
+    sums = np.zeros(1)
+    for value in values:
+        sums = np.concatenate((sums + value, sums - value))
+    return sums
+
+
+def _random_sums(values: Float, resamples: int, rng: np.random.Generator) -> Float:
+    """Sum of randomly signed values; eight items at a time from a table of their 256 signed sums."""
+    padded = np.zeros(-(-values.size // 8) * 8)
+    padded[: values.size] = values
+    signs = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np.float64) * 2 - 1
+    tables = signs @ padded.reshape(-1, 8).T
+    draws = rng.integers(0, 256, size=(tables.shape[1], resamples), dtype=np.uint8)
+    sums = np.zeros(resamples)
+    for column, draw in enumerate(draws):
+        sums += tables[:, column].take(draw)
+    return sums
+
+
+def _share_as_extreme(sums: Float, observed: float, size: float, alternative: Alternative, exact: bool) -> float:
+    slack = 1e-10 * size  # sums equal but for rounding count as ties
+    if alternative == "two-sided":
+        count = int(np.count_nonzero(np.abs(sums) >= abs(observed) - slack))
+    elif alternative == "greater":
+        count = int(np.count_nonzero(sums >= observed - slack))
+    else:
+        count = int(np.count_nonzero(sums <= observed + slack))
+    return count / sums.size if exact else (count + 1) / (sums.size + 1)
