@@ -231,3 +231,22 @@ async def test_a_rerun_is_free(store: LocalStore) -> None:
     await execute(prepare(store, spec), store=store.paths)
     second = await execute(prepare(store, spec), store=store.paths)
     assert all(store.trials(second.run_id).column("cached").to_pylist())
+
+
+async def test_a_resumed_run_remembers_what_was_spent(store: LocalStore) -> None:
+    """A budget holds over sessions: what is answered is counted, calls open at a kill are charged like the dearest."""
+    model = {"model": "sim/small", "params": {"sim": {"time_scale": 0, "price": {"input_usd": 0, "output_usd": 100}}}}
+    budget = {"usd": 0.02}
+    spec = arithmetic(300, models={"small": {**model, "max_tokens": 20}}, budget=budget, limits={"concurrency": 3})
+    manifest = await execute(prepare(store, spec), store=store.paths)
+    assert manifest.status == "partial"
+    assert "budget" in str(manifest.stopped_because)
+    assert manifest.cost_usd <= 0.02
+    done = manifest.counts["trials"]
+    again = await execute(prepare(store, spec), store=store.paths, resume=manifest.run_id)
+    assert again.cost_usd <= 0.02
+    assert again.counts["trials"] >= done
+    larger = {**spec, "budget": {"usd": 5.0}}
+    finished = await execute(prepare(store, larger), store=store.paths, resume=manifest.run_id)
+    assert finished.status == "complete"
+    assert finished.counts["trials"] == 600

@@ -34,6 +34,7 @@ def health_warnings(
             "Plain intervals are not made to be watched while a run grows."
         )
     warnings += _failures(resources)
+    warnings += [f"{note[0].upper()}{note[1:]}." for note in manifest.notes if note]
     warnings += _unscored(manifest, cubes, resources)
     if manifest.dataset_items < _FEW_ITEMS:
         warnings.append(f"Only {manifest.dataset_items} items: expect to see large differences only.")

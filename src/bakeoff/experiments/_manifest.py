@@ -98,6 +98,8 @@ class Manifest(BaseModel):
     environment: dict[str, str] = Field(default_factory=dict)
     git: dict[str, str] = Field(default_factory=dict)
     tags: dict[str, Any] = Field(default_factory=dict)
+    notes: list[str] = Field(default_factory=list)
+    """What a reader should know of the calls: a cache that was off, fallbacks, charges that are not confirmed."""
     decisions: list[dict[str, Any]] = Field(default_factory=list)
     """What the allocation decided, so that the run replays."""
 

@@ -55,17 +55,13 @@ def read_resumed(paths: RunPaths, manifest: Manifest, experiment: Experiment, *,
     index = JournalIndex(manifest.variant_names)
     index.scan(paths.journal)
     resumed.decisions = [
-        {key: value for key, value in event.items() if key != "e"} for event in index.others if event["e"] == "decision"
+        {key: value for key, value in event.items() if key not in ("e", "at")}
+        for event in index.others
+        if event["e"] == "decision"
     ]
-    usd, tokens, calls = 0.0, 0, 0
-    per_variant: dict[str, float] = {}
+    charges = _Charges(index.others)
     for event, scores in index.events(paths.journal):
-        cost = (event.get("cost") or 0.0) + sum(row[6] or 0.0 for row in scores)
-        if not event.get("hit"):
-            usd += cost
-            per_variant[event["v"]] = per_variant.get(event["v"], 0.0) + cost
-            tokens += sum(event["u"][:2]) if "u" in event else 0
-            calls += event.get("n", 1)
+        charges.count(event, scores)
         failed = "err" in event
         if failed and retry_errors:
             continue
@@ -76,10 +72,58 @@ def read_resumed(paths: RunPaths, manifest: Manifest, experiment: Experiment, *,
         else:
             slim = {key: event[key] for key in ("v", "i", "k", "r", "err", "cost") if key in event}
             resumed.finished.append((slim, [[row[0], row[1], None, None, None, None, row[6]] for row in scores]))
-    resumed.spent = Spent(
-        usd=usd, tokens=tokens, calls=calls, minutes=manifest.seconds / 60, per_variant_usd=per_variant
-    )
+    resumed.spent = charges.total(manifest.seconds)
     return resumed
+
+
+class _Charges:
+    """What earlier sessions spent: the gateway's last word, what was answered after it, and what a kill left open.
+
+    The gateway's own figure (event `spent`, about once a second) includes attempts that failed after they may have
+    been billed. Calls in flight when a process was killed were perhaps billed and nobody knows: each is charged like
+    the dearest answer of the run, so that a resumed run does not overshoot its budget.
+    """
+
+    def __init__(self, others: list[dict[str, Any]]) -> None:
+        spent = [event for event in others if event["e"] == "spent"]
+        last = spent[-1] if spent else {"at": -1}
+        self._from = last["at"]
+        self.usd = float(last.get("usd", 0.0))
+        self.unconfirmed = float(last.get("unconfirmed", 0.0))
+        self.tokens, self.calls = int(last.get("tokens", 0)), int(last.get("calls", 0))
+        self.per_variant: dict[str, float] = dict(last.get("per_variant", {}))
+        self._dearest, self._most_tokens = 0.0, 0
+        self._in_flight = 0
+        for event in others:
+            if event["e"] == "session":
+                self._in_flight += int(event.get("n", 0))
+            elif event["e"] == "end":  # a session that ended by itself left nothing open
+                self._in_flight -= int(event.get("n", 0))
+
+    def count(self, event: dict[str, Any], scores: list[list[Any]]) -> None:
+        """Take in one trial."""
+        if event.get("hit"):
+            return
+        cost = (event.get("cost") or 0.0) + sum(row[6] or 0.0 for row in scores)
+        tokens = sum(event["u"][:2]) if "u" in event else 0
+        self._dearest, self._most_tokens = max(self._dearest, cost), max(self._most_tokens, tokens)
+        if event["at"] > self._from:
+            self.usd += cost
+            self.tokens += tokens
+            self.calls += event.get("n", 1)
+            self.per_variant[event["v"]] = self.per_variant.get(event["v"], 0.0) + cost
+
+    def total(self, seconds: float) -> Spent:
+        """Return what the next session starts from."""
+        left_open = self._in_flight * self._dearest
+        return Spent(
+            usd=self.usd + left_open,
+            unconfirmed_usd=self.unconfirmed + left_open,
+            tokens=self.tokens + self._in_flight * self._most_tokens,
+            calls=self.calls + self._in_flight,
+            minutes=seconds / 60,
+            per_variant_usd=self.per_variant,
+        )
 
 
 def _from_sealed(manifest: Manifest, resumed: Resumed) -> Resumed:

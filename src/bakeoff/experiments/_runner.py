@@ -132,7 +132,8 @@ class _Session:
             primary=experiment.primary,
         )
         resumed.count_into(self.tally, experiment.primary)
-        self.concurrency = experiment.spec.limits.concurrency
+        self.concurrency = self.started_with = experiment.spec.limits.concurrency
+        self._charged = -1.0
         self._error: BaseException | None = None
         self._hopeless: dict[str, int] = dict.fromkeys(experiment.variants, 0)
         self._workers: set[asyncio.Task[None]] = set()
@@ -143,7 +144,7 @@ class _Session:
         self.journal = Journal(self.paths.journal, sync=self.experiment.spec.journal.sync)
         started = time.monotonic()
         self.journal.append(
-            {"e": "session", "t": time.time(), "pid": os.getpid(), "host": socket.gethostname(), "n": self.concurrency}
+            {"e": "session", "t": time.time(), "pid": os.getpid(), "host": socket.gethostname(), "n": self.started_with}
         )
         warming = threading.Thread(target=_prewarm, name="bakeoff-prewarm", daemon=True)
         warming.start()
@@ -173,14 +174,17 @@ class _Session:
                     ticker.cancel()
                     await asyncio.gather(ticker, return_exceptions=True)
         finally:
-            with contextlib.suppress(OSError):
+            self._charge()
+            with contextlib.suppress(OSError, StoreError):
+                self.journal.append({"e": "end", "t": time.time(), "n": self.started_with})
                 self.journal.close()
         if self._error is not None:
             raise self._error
         self._publish("sealing")
         await asyncio.to_thread(warming.join)
         seconds = self.manifest.seconds + time.monotonic() - started
-        self.manifest = self.manifest.model_copy(update={"seconds": round(seconds, 3)})
+        notes = list(dict.fromkeys([*self.manifest.notes, *self._notes()]))
+        self.manifest = self.manifest.model_copy(update={"seconds": round(seconds, 3), "notes": notes})
         sealed = await asyncio.to_thread(seal_run, self.paths, self.manifest, stopped_because=self.steering.reason)
         self._publish("done")
         return sealed
@@ -354,12 +358,34 @@ class _Session:
                           write=beats % 4 == 0)  # fmt: skip
             for wish in control.poll():
                 self._obey(wish)
+            if beats % 4 == 0:
+                self._charge()
             if beats % 4 == 0 and self.experiment.spec.journal.sync == "second":
                 try:
                     await asyncio.to_thread(self.journal.sync)
                 except OSError as error:
                     self._error = StoreError(f"the journal cannot be synced: {error.strerror}")
                     self.steering.stop(str(self._error))
+
+    def _charge(self) -> None:
+        """Journal what the gateway charged against the budget, when it changed: failed attempts may be billed too."""
+        if self._gateway is None:
+            return
+        spent = self._gateway.snapshot().spent
+        if spent.usd == self._charged:
+            return
+        self._charged = spent.usd
+        with contextlib.suppress(StoreError):
+            self.journal.append(
+                {
+                    "e": "spent",
+                    "usd": spent.usd,
+                    "unconfirmed": spent.unconfirmed_usd,
+                    "tokens": spent.tokens,
+                    "calls": spent.calls,
+                    "per_variant": dict(spent.per_variant_usd),
+                }
+            )
 
     def _obey(self, wish: dict[str, Any]) -> None:
         action = wish.get("action")
@@ -373,6 +399,19 @@ class _Session:
             self.concurrency = max(1, wish["concurrency"])
             if self._gateway is not None:
                 self._gateway.set_concurrency(self.concurrency)
+
+    def _notes(self) -> list[str]:
+        """Return what a reader of the run should know of its calls."""
+        if self._gateway is None:
+            return []
+        snapshot = self._gateway.snapshot()
+        notes = list(snapshot.warnings)
+        if snapshot.fallbacks:
+            notes.append(f"{snapshot.fallbacks} calls were answered by a fallback model: variants are mixed")
+        if snapshot.spent.unconfirmed_usd > 0:
+            amount = f"{snapshot.spent.unconfirmed_usd:.4f} USD"
+            notes.append(f"up to {amount} more may be billed for calls that failed after they were sent")
+        return notes
 
     def _publish(self, state: str, *, write: bool = True) -> None:
         progress = self.tally.progress(state, self.concurrency)

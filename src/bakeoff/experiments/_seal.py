@@ -65,7 +65,7 @@ def seal_run(paths: RunPaths, manifest: Manifest, *, stopped_because: str | None
             "counts": dict(counts),
             "cost_usd": round(cost, 10),
             "decisions": [
-                {key: value for key, value in event.items() if key != "e"}
+                {key: value for key, value in event.items() if key not in ("e", "at")}
                 for event in index.others
                 if event.get("e") == "decision"
             ],

@@ -92,7 +92,7 @@ class JournalIndex:
         self._entries: dict[tuple[int, int, int], tuple[int, int]] = {}
         self.offset = 0
         self.others: list[dict[str, Any]] = []
-        """Events that are no trials: sessions, stops, decisions."""
+        """Events that are no trials: sessions, charges, decisions, each with `at`, its offset."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -117,7 +117,7 @@ class JournalIndex:
     def _note(self, event: dict[str, Any], at: int) -> None:
         kind = event.get("e")
         if kind not in ("trial", "score"):
-            self.others.append(event)
+            self.others.append({**event, "at": at})
             return
         variant = self._variant.setdefault(event["v"], len(self._variant))
         key = (event["k"], variant, event["r"])
@@ -127,13 +127,14 @@ class JournalIndex:
             self._entries[key] = (self._entries[key][0], at)
 
     def events(self, path: Path) -> Iterator[tuple[dict[str, Any], list[list[Any]]]]:
-        """Yield each trial's event with its scores, ordered by item, variant, repeat."""
+        """Yield each trial's event (with `at`, its offset) and its scores, ordered by item, variant, repeat."""
         if not self._entries:
             return
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             for key in sorted(self._entries):
                 trial_at, score_at = self._entries[key]
                 trial = loads(_line(data, trial_at))
+                trial["at"] = trial_at
                 scores = loads(_line(data, score_at))["s"] if score_at >= 0 else trial.get("s", [])
                 yield trial, scores
 

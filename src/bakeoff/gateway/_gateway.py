@@ -55,7 +55,7 @@ class _Model:
         self.breaker = breaker
         self.forecast = Forecast()
         self.price: Price | None = None
-        self.priced = False
+        self.priced: str | None = None
 
 
 class _Call:
@@ -485,11 +485,13 @@ class Gateway:
             )
 
     def _find_price(self, request: ModelRequest, model: _Model) -> None:
-        if not model.priced:
+        # Two variants may ask one model under different terms: a service tier, or the price of a simulation.
+        terms = str((request.params.get("service_tier"), request.params.get("sim")))
+        if model.priced != terms:
             from bakeoff.gateway._pricing import price_of
 
-            model.price = price_of(request.model, self._spec)
-            model.priced = True
+            model.price = price_of(request.model, self._spec, api_base=request.api_base, params=request.params)
+            model.priced = terms
         if model.price is None and not self._spec.allow_unpriced:
             raise ProviderError(
                 f"model {request.model!r} has no known price, so a budget in USD cannot be kept"
