@@ -115,23 +115,35 @@ def _take(windows: SqliteWindows, scope: WindowScope, now: float, tokens: float 
     return windows.take([scope], now, input_tokens=tokens, output_tokens=0)
 
 
+_OPENER = """
+import sys, time
+from pathlib import Path
+from bakeoff.gateway import ModelResponse, ResponseCache
+from bakeoff.gateway._shared_limiter import SqliteWindows
+from bakeoff.gateway._window import WindowScope
+
+folder, start = Path(sys.argv[1]), float(sys.argv[2])
+scope = WindowScope(name="s", requests_per_minute=1e6)
+for number in range(40):
+    while time.time() < start + number * 0.05:
+        pass
+    windows = SqliteWindows(folder / f"l{number}", lease_s=1)
+    cache = ResponseCache(folder / f"c{number}")
+    for step in range(20):
+        ticket = windows.take([scope], time.monotonic(), input_tokens=1, output_tokens=1)
+        if isinstance(ticket, list):
+            windows.settle(ticket, time.monotonic(), input_tokens=1, output_tokens=1, sent=True)
+    cache.put(b"key", ModelResponse(text="x", model="m"), model="m")
+    cache.close()
+    windows.close()
+    assert not windows.warnings, windows.warnings
+    assert not cache.warnings, cache.warnings
+"""
+
+
 def test_many_processes_open_it_at_the_same_moment(tmp_path: Path) -> None:
-    code = (
-        "import sys, time; from pathlib import Path\n"
-        "from bakeoff.gateway import ResponseCache\n"
-        "from bakeoff.gateway._shared_limiter import SqliteWindows\n"
-        "folder = Path(sys.argv[1])\n"
-        "while time.time() < float(sys.argv[2]): pass\n"
-        "for number in range(20):\n"
-        "    windows = SqliteWindows(folder / f'l{number}', lease_s=1)\n"
-        "    assert windows.is_shared, windows.warnings\n"
-        "    windows.close()\n"
-        "    cache = ResponseCache(folder / f'c{number}')\n"
-        "    assert cache.is_open, cache.warnings\n"
-        "    cache.close()\n"
-    )
     start = str(time.time() + 0.7)
-    processes = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path), start]) for _ in range(4)]
+    processes = [subprocess.Popen([sys.executable, "-c", _OPENER, str(tmp_path), start]) for _ in range(4)]
     assert [process.wait(60) for process in processes] == [0, 0, 0, 0]
 
 

@@ -46,7 +46,8 @@ _logger = logging.getLogger(__name__)
 _STEPS = 240
 _POLL_S = 1.0
 _BUSY_S = 0.02
-_BUSY_TIMEOUT_S = 0.5
+_OPEN_TIMEOUT_S = 5.0
+_BUSY_TIMEOUT_MS = 200
 _EPSILON = 1e-6
 _REQUESTS, _TOKENS = 0, 1
 _SCHEMA = """
@@ -322,7 +323,7 @@ class SqliteWindows:
 
     def _connect(self) -> sqlite3.Connection:
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
-        connection = open_wal(self.path, _SCHEMA, busy_s=_BUSY_TIMEOUT_S)
+        connection = open_wal(self.path, _SCHEMA, busy_s=_OPEN_TIMEOUT_S)
         try:
             connection.execute("BEGIN IMMEDIATE")
             boot = _boot_id()
@@ -337,6 +338,8 @@ class SqliteWindows:
                 connection.execute("DELETE FROM held WHERE lease_s > ?", (ahead_s,))
                 connection.execute("DELETE FROM pace WHERE next_s > ?", (ahead_s,))
             connection.execute("COMMIT")
+            # From now on the event loop waits for it.
+            connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
         except BaseException:
             connection.close()
             raise
