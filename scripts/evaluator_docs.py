@@ -54,7 +54,7 @@ QUESTIONS = [
     ("How good is a translation?", ["chrf", "bleu"], "prefer `chrf` for single sentences"),
     ("Several things at once?", ["all", "any", "at_least", "weighted"], "one score instead of several"),
     ("Is it good by a criterion only a reader can judge?", ["judge"], "one yes/no question; the most reliable form"),
-    ("How good is it on several criteria?", ["rubric", "guidelines"], "anchored marks, or a list of rules"),
+    ("How good is it on several criteria?", ["rubric", "guidelines", "g_eval"], "anchored marks, or a list of rules"),
     ("Does it say the same as the reference, in other words?", ["correctness", "factuality"], ""),
     ("Does it answer the question?", ["closed_qa", "answer_relevance"], ""),
     ("Is a summary good?", ["summary_quality"], "with `faithfulness` for what it invents"),
@@ -63,7 +63,7 @@ QUESTIONS = [
     ("Does retrieval find the right documents?", ["hit_rate", "recall_at_k", "precision_at_k"], "labelled relevance"),
     ("Are they high up?", ["mrr", "ndcg", "average_precision"], "`ndcg` for graded relevance"),
     ("Are retrieved passages of use?", ["context_relevance"], "without labels, by a judge"),
-    ("Is the answer supported by the passages?", ["faithfulness"], "claim by claim"),
+    ("Is the answer supported by the passages?", ["faithfulness", "citations"], "claim by claim, citation by citation"),
     ("Were the right tools called?", ["tool_calls"], "names and arguments"),
     ("Did an agent go a sensible way?", ["trajectory"], "order, loops, steps, cost"),
     ("Does the code work?", ["code_tests", "code_output"], "runs in a sandbox"),
@@ -104,27 +104,14 @@ EXAMPLES: dict[str, Any] = {
     },
     "guidelines": {"model": MODEL, "rules": ["Says 'sign in', never 'log in'.", "Has no exclamation marks."]},
     "correctness": {"model": MODEL, "jury": ["anthropic/claude-haiku-4-5"], "samples": 1, "quorum": 2},
+    "g_eval": {"model": MODEL, "criterion": "coherence: does it form one well-ordered text?"},
     "faithfulness": {"model": MODEL, "passages": "metadata.passages", "threshold": 0.9},
     "ndcg": {"k": 10, "output_path": "sources"},
 }
 COMMON = ("name", "negate", "not", "threshold", "weight", "output_path", "expected", "expected_path")
 JUDGING = (
-    "model",
-    "temperature",
-    "max_tokens",
-    "params",
-    "api_base",
-    "api_key_env",
-    "guidance",
-    "structured",
-    "retries",
-    "timeout_s",
-    "pin",
-    "jury",
-    "samples",
-    "join",
-    "quorum",
-    "escalate_below",
+    *("model", "temperature", "max_tokens", "params", "api_base", "api_key_env", "guidance", "structured", "retries"),
+    *("timeout_s", "pin", "jury", "samples", "join", "quorum", "escalate_below"),
 )
 KINDS = {
     "binary": "pass or fail",
@@ -270,8 +257,8 @@ Packages add evaluators through the entry point group `bakeoff.evaluators`.
 ## All evaluators
 """
 
-JUDGES = """A judge is a measuring instrument. Name a dated model version; `pin` the version of its prompt; measure it against
-human labels before you believe it; use `jury` or `samples` where it wavers, and read `confidence` in the details. Its
+JUDGES = """A judge is a measuring instrument. Name a dated model version; `pin` the version of its prompt; measure it
+against human labels before you believe it; use `jury` or `samples` where it wavers, and read `confidence` in the details. Its
 cost stands on its scores and counts against the budget of the run. Material is shown between marks that it cannot
 forge, and the judge is told that it is never an instruction; that makes injection harder, not impossible.
 """

@@ -61,6 +61,10 @@ TABLE = [
     ("numeric", "it is -3", -3, True),
     ("numeric", "it is \u22123", -3, True),
     ("numeric", "x2 and GPT-4", 4, True),
+    ("numeric", "The balance is -$1,250.50.", -1250.5, True),
+    ("numeric", "pay $5", 5, True),
+    ("numeric", "from 3-5", 5, True),
+    ("numeric", r"\boxed{42}", 42, True),
     ("numeric", "1e3", 1000, True),
     ("numeric", ".5", 0.5, True),
     ("numeric", 18, "18", True),
@@ -98,6 +102,9 @@ TABLE = [
     ({"label_match": ["positive", "not positive"]}, "it is not positive", "not positive", True),
     ({"label_match": ["spam", "ham"]}, "hamster", "ham", False),
     ({"label_match": ["spam", "ham"]}, "spam", "eggs", None),
+    ({"label_match": ["spam", "ham"]}, "This is not spam.", "spam", False),
+    ({"label_match": ["spam", "ham"]}, "This isn't spam, it is ham.", "ham", True),
+    ({"label_match": ["spam", "ham"]}, "It is **spam**, no doubt", "spam", True),
     ("label_match", "Spam ", "spam", True),
     ("label_match", "no spam", "spam", False),
     # sets
@@ -183,6 +190,7 @@ TABLE = [
     ("refusal", "Sure, here is the poem.", None, True),
     ("refusal", "I cannot assist with that request.", None, False),
     ("refusal", "I can't recommend this film enough!", None, True),
+    ("refusal", "I cannot help but smile at this.", None, True),
     ({"refusal": True}, "I'm sorry, but I can't help with that.", None, True),
     ("refusal", "", None, False),
     # safety

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import re
 
 import pytest
@@ -261,6 +262,51 @@ async def test_an_answer_without_claims_has_no_faithfulness() -> None:
     assert score.error == "the output makes no claim that could be checked"
     assert score.cost_usd == 0.01
     assert len(client.requests) == 1
+
+
+def tokens_of(text: str, mark: str, shares: dict[str, float]) -> list[dict]:
+    before, after = text.split(mark)
+    top = [{"token": token, "logprob": math.log(share)} for token, share in shares.items()]
+    return [{"token": before}, {"token": mark, "top_logprobs": top}, {"token": after}]
+
+
+@pytest.mark.parametrize(
+    ("shares", "value", "weighted"),
+    [
+        ({"4": 0.5, "5": 0.5}, (4.5 - 1) / 4, True),
+        ({"4": 0.6, " 2": 0.3, "x": 0.1}, ((4 * 0.6 + 2 * 0.3) / 0.9 - 1) / 4, True),
+        ({"4": 0.4, "9": 0.6}, 0.75, False),  # most of the probability fell off the scale: the mark itself counts
+        ({}, 0.75, False),
+    ],
+)
+async def test_g_eval_weights_marks_by_their_probabilities(shares: dict, value: float, weighted: bool) -> None:
+    text = '{"reason": "two of 2", "mark": 4}'
+    response = ModelResponse(text=text, model="m", logprobs=tokens_of(text, "4", shares))
+    score, client = await judged({"g_eval": {"model": "j", "criterion": "coherence"}}, [response])
+    assert score.value == pytest.approx(value)
+    assert score.details["weighted"] is weighted
+    assert client.requests[0].params["logprobs"] is True
+
+
+@pytest.mark.parametrize(
+    ("output", "supported", "value"),
+    [
+        ("Cats purr [2]. It is 42 [1].", [(2, True), (1, False)], 0.5),
+        ("Cats purr [2, 7].", [(2, True)], 0.5),
+        ("Cats purr [2].", [(2, True)], 1.0),
+    ],
+)
+async def test_citations_are_checked_one_by_one(output: str, supported: list, value: float) -> None:
+    answer = {"citations": [{"statement": "s", "passage": n, "reason": "r", "supported": ok} for n, ok in supported]}
+    spec = {"citations": {"model": "j"}}
+    trial = {"inputs": {"context": ["6 x 7 is 42.", "Cats purr."]}}
+    score, _ = await judged(spec, [json.dumps(answer)], output=output, **trial)
+    assert score.value == value
+    score, _ = await judged(spec, ['{"citations": []}'], output=output, **trial)
+    assert score.value is None
+    score, client = await judged(spec, [], output="Nothing is cited.", **trial)
+    assert score.error == "the output cites nothing"
+    assert not client.requests
 
 
 def by_model(votes: dict[str, object]) -> ScriptedClient:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import time
 from typing import ClassVar
@@ -93,6 +94,17 @@ def test_mappings_become_one_metric_each() -> None:
         ("several.d", None),
     ]
     assert scores[1].reason == "half"
+
+
+def test_details_can_always_be_stored() -> None:
+    loop: list[object] = []
+    loop.append(loop)
+    odd = {"a": math.nan, "b": {1, 2}, "c": object, "d": "\ud800" * 5000, "e": loop, "f": list(range(5000)), 7: b"x"}
+    score = scored(lambda output: Score(name="s", value=True, details=odd))  # type: ignore[arg-type]
+    assert score.value is True
+    text = json.dumps(dict(score.details), allow_nan=False, ensure_ascii=False)
+    text.encode("utf-8")
+    assert len(text) < 10_000
 
 
 def test_a_missing_input_is_missing_for_every_metric_of_an_evaluator() -> None:

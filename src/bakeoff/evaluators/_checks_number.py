@@ -31,7 +31,7 @@ def _number_pattern(point: str) -> re.Pattern[str]:
     grouped = rf"\d{{1,3}}(?:{_GROUPS[point]}\d{{3}})+(?!\d)"
     mark = re.escape(point)
     return re.compile(
-        rf"(?:(?<![\w)\]])[-+\u2212])?(?<![A-Za-z_])(?:(?P<whole>{grouped}|\d+)(?P<part>{mark}\d+)?|(?<!\d){mark}(?P<bare>\d+))"
+        rf"(?:(?<![\w)\]])(?P<sign>[-+\u2212])(?:[$€£¥₹]\s?)?)?(?<![A-Za-z_])(?:(?P<whole>{grouped}|\d+)(?P<part>{mark}\d+)?|(?<!\d){mark}(?P<bare>\d+))"
         r"(?P<power>[eE][-+]?\d{1,3}(?!\w))?"
     )
 
@@ -55,7 +55,7 @@ def read_numbers(text: str, point: str = ".") -> Iterator[tuple[Decimal, int]]:
             continue
         whole = re.sub(r"\D", "", found["whole"] or "0")
         part = re.sub(r"\D", "", found["part"] or found["bare"] or "")
-        sign = "-" if found.group()[0] in "-\u2212" else ""
+        sign = "-" if found["sign"] in ("-", "\u2212") else ""
         yield Decimal(f"{sign}{whole}{'.' + part if part else ''}{found['power'] or ''}"), found.end()
 
 

@@ -50,6 +50,7 @@ def _parse(text: str, dialect: str | None) -> list[Any]:
     import sqlglot
     from sqlglot.errors import SqlglotError
 
+    text = text.encode("utf-8", "replace").decode("utf-8")  # SQLite takes no lone surrogates
     if len(text) > _LONGEST_SQL:
         raise CannotScoreError(f"{len(text)} characters of SQL; {_LONGEST_SQL} are the most this parses")
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -30,6 +31,10 @@ __all__ = [
 ]
 
 _REGEX_SECONDS = 1.0
+_NEGATED = re.compile(
+    r"(?:\b(?:not|no|never|non|neither|nor|without)|n[’']t)[\s-]+(?:(?:a|an|the|really|clearly)\s+)?[\"'*_`]*$",
+    re.IGNORECASE,
+)
 
 
 @functools.lru_cache(maxsize=256)
@@ -358,7 +363,8 @@ class Regex(OutputCheck):
         found = search_pattern(self.pattern, self.text(context), flags=self.flags, method=method)
         if found is None:
             return Finding(False, f"{preview(self.pattern)} does not match")
-        return Finding(True, f"matches {preview(found.group())}", found.groupdict())
+        groups = {name: value[:200] if value else value for name, value in found.groupdict().items()}
+        return Finding(True, f"matches {preview(found.group())}", groups)
 
 
 @evaluator("one_of")
@@ -402,7 +408,8 @@ class LabelMatch(ReferenceCheck):
     """Check that the output names the expected label, even when words stand around it.
 
     The whole output is tried first. Otherwise labels are looked for as whole words; an output that names several
-    different labels is no answer (`pick: only`), unless the first or the last is to count.
+    different labels is no answer (`pick: only`), unless the first or the last is to count. A label after "not", "no",
+    "isn't" or the like is not named.
 
     Value:
         Pass or fail; the label that was read and the expected one are in the details, for a confusion matrix.
@@ -473,7 +480,8 @@ class LabelMatch(ReferenceCheck):
                 end = start + len(word)
                 if not any(start < other_end and other_start < end for other_start, other_end in taken):
                     taken.append((start, end))
-                    found.append((start, label))
+                    if not _NEGATED.search(text, max(0, start - 30), start):
+                        found.append((start, label))
         found.sort()
         if not found:
             return None, f"{preview(text)} names no label"

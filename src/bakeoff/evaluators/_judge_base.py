@@ -28,7 +28,7 @@ from bakeoff.evaluators._protocol import (
     ScoreValue,
 )
 from bakeoff.evaluators._text import as_text
-from bakeoff.gateway import ModelClient, ModelRequest
+from bakeoff.gateway import ModelClient, ModelRequest, ModelResponse
 
 __all__ = ["Judge", "JudgeTask", "ModelJudge", "Reading", "Section"]
 
@@ -70,6 +70,8 @@ class JudgeTask:
     """JSON Schema of the answer; every object in it is closed and all its keys are required."""
     read: Callable[[dict[str, Any]], Reading]
     """Turns an answer into a reading; raises `UnreadableError`."""
+    refine: Callable[[Reading, ModelResponse], Reading] | None = None
+    """Improves a reading by what else came back, such as log-probabilities."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +123,10 @@ class ModelJudge(Graded):
     def limit_s(self) -> float | None:
         return self.timeout_s
 
+    def extra_params(self) -> dict[str, Any]:
+        """Give parameters of the model that this kind of judge needs."""
+        return {}
+
     def fingerprint_text(self) -> str:
         """Give the text that makes up the version of the judge's prompt."""
         raise NotImplementedError(f"{type(self).__name__}.fingerprint_text")
@@ -161,7 +167,8 @@ class ModelJudge(Graded):
         plain: bool,
     ) -> ModelRequest:
         """Build the request to one juror."""
-        params: dict[str, Any] = {"temperature": self.temperature, "max_tokens": self.max_tokens, **self.params}
+        params: dict[str, Any] = {"temperature": self.temperature, "max_tokens": self.max_tokens}
+        params |= {**self.extra_params(), **self.params}
         if self.structured and not plain:
             form = {"name": "judgement", "strict": True, "schema": dict(task.schema)}
             params["response_format"] = {"type": "json_schema", "json_schema": form}
@@ -228,6 +235,8 @@ class ModelJudge(Graded):
                 break
             try:
                 reading = task.read(read_answer(response.text))
+                if task.refine is not None:
+                    reading = task.refine(reading, response)
             except CannotScoreError as error:
                 return _Vote(model=model, reading=None, error=str(error), cost_usd=_sum(costs), attempts=attempts)
             except UnreadableError as error:

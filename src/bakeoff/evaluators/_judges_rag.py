@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from pydantic import Field
 from typing_extensions import override
 
+from bakeoff.evaluators._base import Finding
 from bakeoff.evaluators._judge_base import Judge, JudgeTask, Reading, Section, closed, shown_inputs, shown_output
 from bakeoff.evaluators._judge_parse import UnreadableError, read_flag, read_scale, read_text
-from bakeoff.evaluators._protocol import CannotScoreError, EvaluatorContext, Family, ScoreKind
+from bakeoff.evaluators._protocol import CannotScoreError, EvaluateResult, EvaluatorContext, Family, Score, ScoreKind
 from bakeoff.evaluators._registry import evaluator
 from bakeoff.evaluators._text import as_text, at_path
 
-__all__ = ["AnswerRelevance", "ContextRelevance", "Faithfulness"]
+__all__ = ["AnswerRelevance", "Citations", "ContextRelevance", "Faithfulness"]
 
 _REASON = {"type": "string"}
 
@@ -215,3 +217,87 @@ class ContextRelevance(_FromPassages):
 
         sections = [Section("input", question), *shown]
         return JudgeTask(instructions=_USEFUL, sections=sections, schema=schema, read=read)
+
+
+_CITED = """\
+The response cites the numbered passages as [1], [2] and so on. Check every single citation: does the cited passage, \
+read alone, support the statement that the citation stands with?
+For each citation, in order, give "statement" (the statement it stands with), "passage" (the number cited), then \
+"reason" (quote the passage, or say that it does not say so), then "supported". A statement with two citations has two \
+entries."""
+_MARK = re.compile(r"\[(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\]")
+
+
+@evaluator("citations")
+class Citations(_FromPassages):
+    """Let a model check for every citation in the output whether the cited passage supports the statement.
+
+    Citations are numbers in square brackets, as in [1] or [2, 3]. A number without a passage is wrong without asking.
+
+    Value:
+        0 to 1: share of the citations that are supported (citation precision). An output that cites nothing gives 0
+        with `required`.
+
+    Missing when:
+        There is no output or passage, the output cites nothing (without `required`), the call fails, the judge
+        refuses, or its answer cannot be read after `retries`.
+
+    Source:
+        Citation precision after Gao et al. 2023 (ALCE).
+
+    Examples:
+        >>> from bakeoff.evaluators import load_evaluator
+        >>> load_evaluator({"citations": {"model": "sim/judge", "passages": "metadata.chunks"}}).family
+        'retrieval'
+    """
+
+    required: bool = False
+    """Whether an output that cites nothing is wrong, rather than not judged."""
+
+    @override
+    def fingerprint_text(self) -> str:
+        return _CITED
+
+    @override
+    async def evaluate(self, context: EvaluatorContext) -> EvaluateResult:
+        if not _MARK.search(self.answer(context).text):
+            if not self.required:
+                raise CannotScoreError("the output cites nothing")
+            result = self.conclude(Finding(0.0, "the output cites nothing"))
+            return result if isinstance(result, Score) else dict(result)
+        return await super().evaluate(context)
+
+    @override
+    def task(self, context: EvaluatorContext) -> JudgeTask:
+        shown, answer = self.shown_passages(context), self.answer(context)
+        cited = [int(number) for mark in _MARK.findall(answer.text) for number in re.findall(r"\d+", mark)]
+        invented = [number for number in cited if not 1 <= number <= len(shown)]
+
+        def read(found: dict[str, Any]) -> Reading:
+            entries = found.get("citations")
+            if not isinstance(entries, list) or not all(isinstance(one, Mapping) for one in entries):
+                raise UnreadableError("'citations' was no list of objects")
+            real = [one for one in entries if str(one.get("passage")) not in map(str, invented)]
+            if len(real) < len(set(cited) - set(invented)):
+                raise UnreadableError(f"{len(cited)} citations were to be checked, but {len(entries)} were")
+            verdicts = [read_flag(one, "supported") for one in real]
+            bad = [f"[{number}] has no passage" for number in invented]
+            bad += [
+                f"[{one.get('passage')}] {read_text(one, 'statement')}"
+                for one, good in zip(real, verdicts, strict=True)
+                if not good
+            ]
+            total = len(verdicts) + len(invented)
+            reason = f"not supported: {'; '.join(bad)}" if bad else f"all {total} citations are supported"
+            return Reading(sum(verdicts) / total, reason, {"citations": total, "invented": len(invented)})
+
+        entry = closed(
+            {
+                "statement": {"type": "string"},
+                "passage": {"type": "integer"},
+                "reason": _REASON,
+                "supported": {"type": "boolean"},
+            }
+        )
+        schema = closed({"citations": {"type": "array", "items": entry}})
+        return JudgeTask(instructions=_CITED, sections=[*shown, answer], schema=schema, read=read)

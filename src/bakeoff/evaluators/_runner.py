@@ -31,6 +31,8 @@ ERROR_LIMIT = 500
 REASON_LIMIT = 2000
 """Longest reason of a score, in characters."""
 _LABEL_LIMIT = 500
+_TEXT_LIMIT = 1000
+_MOST_DETAILS = 100
 _LARGEST_EXACT = 2**53
 
 
@@ -179,7 +181,14 @@ def _checked(evaluator: Evaluator, score: Score) -> Score:
         error = None
     if error is not None:
         error = clean_text(redact_secrets(error), ERROR_LIMIT)
-    if value is score.value and reason == score.reason and error == score.error and score.evaluator == evaluator.kind:
+    details = score.details if _is_plain(score.details) else _plain(score.details)
+    if (
+        value is score.value
+        and reason == score.reason
+        and error == score.error
+        and score.evaluator == evaluator.kind
+        and details is score.details
+    ):
         return score
     return replace(
         score,
@@ -188,7 +197,36 @@ def _checked(evaluator: Evaluator, score: Score) -> Score:
         error=error,
         evaluator=evaluator.kind,
         version=score.version or evaluator.stamp,
+        details=details,
     )
+
+
+def _is_plain(details: Mapping[str, Any]) -> bool:
+    """Tell quickly whether details can be stored as they are: flat, short, finite."""
+    for value in details.values():
+        kind = type(value)
+        if kind is float and not math.isfinite(value):
+            return False
+        if kind is str and not (len(value) <= _TEXT_LIMIT and value.isascii() and value.isprintable()):
+            return False
+        if kind not in (bool, int, float, str, type(None)):
+            return False
+    return True
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    """Make details storable as JSON: bounded in depth, length and text; what is no JSON becomes text."""
+    if isinstance(value, str):
+        return clean_text(value, _TEXT_LIMIT)
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if depth < 6 and isinstance(value, Mapping):
+        return {clean_text(str(key), 200): _plain(one, depth + 1) for key, one in list(value.items())[:_MOST_DETAILS]}
+    if depth < 6 and isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(one, depth + 1) for one in list(value)[:_MOST_DETAILS]]
+    return clean_text(str(value), _TEXT_LIMIT)
 
 
 def _plain_number_or_label(value: Any) -> tuple[Any, str | None]:
