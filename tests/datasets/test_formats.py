@@ -192,6 +192,19 @@ def test_a_data_frame_with_gaps() -> None:
     assert second.inputs == {"n": None, "t": None, "d": None}
 
 
+def test_a_frame_that_gives_named_rows() -> None:
+    class Frame:
+        """What is used of a Polars DataFrame (not installed here)."""
+
+        columns = ("id", "when")
+
+        def iter_rows(self, *, named: bool) -> object:
+            assert named
+            return iter([{"id": 1, "when": dt.date(2024, 1, 2)}])
+
+    assert items({}, data=Frame()) == [Item(id="1", inputs={"when": "2024-01-02"})]
+
+
 def test_csv_values_are_text(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("id,zip,flag,\n1,007,true,x\n\n2,1.0,,y\n")
     first, second = items("d.csv", tmp_path)

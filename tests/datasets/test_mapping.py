@@ -121,17 +121,17 @@ def test_duplicate_ids_name_both_rows() -> None:
         ([{"q": 1}, {"p": 2}], {"inputs": "q"}, "row 2 has no field 'q'; it has 'p'"),
         ([{"question": 1}], {"inputs": "questoin"}, "did you mean 'question'"),
         ([{"a": {"text": 1}}], {"inputs": "a.txt"}, "did you mean 'a.text'"),
-        ([{"q": 1}], {"expected": "answer"}, "no row has the field 'answer'; the fields are 'q'"),
+        ([{"q": 1}], {"expected": "answer"}, "none of 1 rows has the field 'answer'; the first has 'q'"),
         ([{"q": 1, "answer": 1}], {"expected": "anser"}, "did you mean 'answer'"),
-        ([{"q": 1}], {"cluster": "user"}, "no row has the field 'user'"),
-        ([{"q": 1}], {"metadata": ["lang"]}, "no row has the field 'lang'"),
-        ([{"q": 1}], {"weight": "w"}, "no row has the field 'w'"),
+        ([{"q": 1}], {"cluster": "user"}, "none of 1 rows has the field 'user'"),
+        ([{"q": 1}], {"metadata": ["lang"]}, "none of 1 rows has the field 'lang'"),
+        ([{"q": 1}], {"weight": "w"}, "none of 1 rows has the field 'w'"),
         ([{"q": 1, "w": -1}], {"weight": "w"}, "row 1: the weight 'w' is -1"),
         ([{"q": 1, "w": "x"}], {"weight": "w"}, "the weight 'w' is 'x'"),
         ([{"q": 1, "w": "inf"}], {"weight": "w"}, "the weight 'w' is 'inf'"),
         ([{"q": 1, "w": True}], {"weight": "w"}, "the weight 'w' is True"),
         ([{"q": 1, "c": {}}], {"cluster": "c"}, "the cluster 'c' is {}"),
-        ([{"q": 1}], {"recorded": ("a.solution",)}, "no row has the field 'a.solution'"),
+        ([{"q": 1}], {"recorded": ("a.solution",)}, "none of 1 rows has the field 'a.solution'"),
     ],
 )
 def test_fields_that_are_missing_or_wrong(rows: list[dict[str, Any]], spec: dict[str, Any], message: str) -> None:
@@ -140,6 +140,11 @@ def test_fields_that_are_missing_or_wrong(rows: list[dict[str, Any]], spec: dict
         open_dataset({"rows": rows, **spec}, recorded=recorded)
     assert "\n    fix: " in str(caught.value)
     spec["recorded"] = recorded
+
+
+def test_the_first_row_may_be_one_that_is_dropped() -> None:
+    rows = [{"kind": "note"}, {"kind": "qa", "id": "a", "q": 1}, {"kind": "qa", "id": "b", "q": 2}]
+    assert [item.id for item in open_dataset({"rows": rows, "filter": "kind = 'qa'"})] == ["a", "b"]
 
 
 def test_optional_fields_may_be_absent_in_some_rows() -> None:
@@ -175,6 +180,8 @@ def test_the_json_schema_takes_what_the_model_takes() -> None:
         "x.csv",
         {"path": "x.csv", "inputs": ["a"], "split": {"train": 0.8, "test": 0.2, "use": "test"}},
         {"bundled": "handbook-qa", "sample": 0.1},
+        {"path": "x.csv", "split": "test"},
+        {"path": "x.csv", "split": {"field": "fold", "use": "1"}},
     ):
         jsonschema.validate(good, schema)
         DatasetSpec.model_validate(good)

@@ -87,7 +87,13 @@ class TestSpec:
         schema = TypeAdapter(dict[str, PromptSpec]).json_schema()
         import jsonschema
 
-        for good in ("a", {"text": "a", "system": "b"}, {"messages": [{"role": "user", "content": "c"}]}):
+        for good in (
+            "a",
+            {"text": "a", "system": "b"},
+            {"messages": [{"role": "user", "content": "c"}]},
+            [{"role": "user", "content": "c"}],
+        ):
+            PromptSpec.model_validate(good)
             jsonschema.validate({"p": good}, schema)
         for bad in (7, {"txt": "a"}):
             with pytest.raises(jsonschema.ValidationError):

@@ -64,8 +64,8 @@ class Mapper:
             recorded=self._recorded_of(data),
         )
 
-    def finish(self) -> None:
-        """Complain about fields that no row had.
+    def finish(self, rows: int) -> None:
+        """Complain about fields that none of the rows had.
 
         Raises:
             DatasetError: The description names a field that is nowhere.
@@ -73,7 +73,8 @@ class Mapper:
         for path in sorted(self._unseen):
             fields = fields_of(self._first or {})
             fix = near(path, fields, "correct the name in `dataset:`")
-            raise failure(f"{self.label}: no row has the field {path!r}; the fields are {shown(fields)}", fix)
+            message = f"{self.label}: none of {rows:,} rows has the field {path!r}; the first has {shown(fields)}"
+            raise failure(message, fix)
 
     def _learn(self, data: Mapping[str, Any]) -> None:
         spec = self.spec
@@ -103,17 +104,20 @@ class Mapper:
         return value
 
     def _id_of(self, row: Row) -> str:
-        if self._id is None:
+        path = self._id
+        if self.spec.id is None and self.spec.filter is not None:
+            path = "id" if "id" in row.data else None  # the first row may be one that is dropped
+        if path is None:
             if "id" in row.data:
                 fix = "give every row an id, or name the field in `id:`"
                 raise failure(f"{row.where(self.label)} has the field 'id', but the first row has none", fix)
             return str(row.number)
-        value = look_up(row.data, self._id)
+        value = look_up(row.data, path)
         if value is MISSING:
-            raise self._missing(row, self._id)
+            raise self._missing(row, path)
         text = _name(value)
         if not text:
-            message = f"{row.where(self.label)}: the id {self._id!r} is {value!r}"
+            message = f"{row.where(self.label)}: the id {path!r} is {value!r}"
             raise failure(message, "an id is text or a whole number; name another field in `id:`")
         return text
 

@@ -176,7 +176,7 @@ class _Pass:
             draft = chosen
         if not writer.count:
             raise failure(f"{self.source.label}: no item is left of {self.rows:,} rows", self._why_empty())
-        self.mapper.finish()
+        self.mapper.finish(self.rows)
         _check_duplicates(draft, writer.ids, self.source.label)
         return version, draft
 

@@ -58,6 +58,18 @@ class SplitSpec(BaseModel):
             raise ValueError(f"has shares that add up to {math.fsum(shares.values()):g}; at most 1 is possible")
         return self
 
+    @classmethod
+    @override
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return _or_string(handler.resolve_ref_schema(handler(core_schema)), "A value of the field `split`.")
+
+
+def _or_string(schema: JsonSchemaValue, description: str) -> JsonSchemaValue:
+    """Return the schema of a section that has a short form."""
+    about = schema.pop("description", "")
+    schema.pop("title", None)
+    return {"description": about, "anyOf": [{"type": "string", "description": description}, schema]}
+
 
 class DatasetSpec(BaseModel):
     """Where items come from and what the fields of a row mean.
@@ -139,8 +151,4 @@ class DatasetSpec(BaseModel):
     @classmethod
     @override
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        schema = handler.resolve_ref_schema(handler(core_schema))
-        description = schema.pop("description", "")
-        schema.pop("title", None)
-        short = {"type": "string", "description": "A path, or `bundled:NAME`."}
-        return {"description": description, "anyOf": [short, schema]}
+        return _or_string(handler.resolve_ref_schema(handler(core_schema)), "A path, or `bundled:NAME`.")

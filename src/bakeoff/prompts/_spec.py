@@ -36,7 +36,7 @@ class MessageSpec(BaseModel):
 
 
 class PromptSpec(BaseModel):
-    """A prompt: a string, or exactly one of `text`, `file` and `messages`.
+    """A prompt: a string, a list of messages, or exactly one of `text`, `file` and `messages`.
 
     Examples:
         >>> PromptSpec.model_validate("Answer briefly: {{ question }}").text
@@ -80,4 +80,5 @@ class PromptSpec(BaseModel):
         description = schema.pop("description", "")
         schema.pop("title", None)
         short = {"type": "string", "description": "Template of the user message."}
-        return {"description": description, "anyOf": [short, schema]}
+        chat = next(kind for kind in schema["properties"]["messages"]["anyOf"] if kind.get("type") == "array")
+        return {"description": description, "anyOf": [short, chat, schema]}
