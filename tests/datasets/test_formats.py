@@ -364,6 +364,20 @@ def test_python_data_that_is_no_data(data: object, message: str) -> None:
         open_dataset({}, data=data)
 
 
+def test_python_modules_beside_the_experiment_file(tmp_path: Path) -> None:
+    import sys
+
+    (tmp_path / "helper_of_rows_x.py").write_text("WORD = 'hi'\n")
+    (tmp_path / "rows_module_x.py").write_text(
+        "from helper_of_rows_x import WORD\ndef rows():\n    for n in range(3):\n        yield {'q': WORD, 'n': n}\n"
+    )
+    before = list(sys.path)
+    for reference in ("rows_module_x:rows", "rows_module_x.py:rows"):
+        found = items({"python": reference}, tmp_path)
+        assert [item.inputs for item in found] == [{"n": n, "q": "hi"} for n in range(3)]
+    assert sys.path == before
+
+
 def test_data_may_be_a_data_set() -> None:
     dataset = open_dataset({"rows": [{"a": 1}]})
     assert open_dataset({"rows": []}, data=dataset) is dataset

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import sys
@@ -109,7 +110,8 @@ def _check_file(path: Path, given: str) -> None:
 def _function(reference: str, base_dir: Path) -> Callable[[], object]:
     place, _, name = reference.rpartition(":")
     try:
-        module = _module_from_file(base_dir / place) if place.endswith(".py") else importlib.import_module(place)
+        with _importable(base_dir):
+            module = _module_from_file(base_dir / place) if place.endswith(".py") else importlib.import_module(place)
     except BakeoffError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a module does when it is imported
@@ -119,6 +121,18 @@ def _function(reference: str, base_dir: Path) -> Callable[[], object]:
         names = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise failure(f"{reference!r}: there is no function {name!r}", near(name, names, f"there are {shown(names)}"))
     return cast("Callable[[], object]", function)
+
+
+@contextlib.contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Let modules beside the experiment file be imported, and import each other."""
+    entry = str(folder.resolve())
+    sys.path.insert(0, entry)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):
+            sys.path.remove(entry)
 
 
 def _module_from_file(path: Path) -> Any:
