@@ -1,0 +1,57 @@
+"""Download a run in the formats other tools read."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from bakeoff.reports import export_run, write_report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bakeoff.experiments import LocalStore, Manifest
+
+__all__ = ["export_bytes", "export_menu"]
+
+_KINDS = {
+    ".html": ("Report", "text/html", ":material/description:"),
+    ".csv": ("Trials as CSV", "text/csv", ":material/table:"),
+    ".xlsx": (
+        "Trials as Excel",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        ":material/table:",
+    ),
+    ".parquet": ("Trials as Parquet", "application/octet-stream", ":material/database:"),
+    ".jsonl": ("Trials as JSON lines", "application/jsonl", ":material/data_object:"),
+}
+
+
+def export_bytes(store: LocalStore, run_id: str, suffix: str) -> bytes:
+    """Return a run as a file: `.html` is the report, anything else the trials with their scores.
+
+    Raises:
+        SpecError: The format is not known, or the run does not fit into it.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"export{suffix}"
+        if suffix == ".html":
+            return write_report(store, run_id, path).read_bytes()
+        return export_run(store, run_id, path).read_bytes()
+
+
+def export_menu(store: LocalStore, manifest: Manifest) -> None:
+    """Show the downloads of a run; a file is made when it is asked for."""
+    with st.popover("Export", icon=":material/download:", width="stretch"):
+        for suffix, (label, mime, icon) in _KINDS.items():
+            st.download_button(
+                label, data=_later(store, manifest.run_id, suffix), file_name=f"{manifest.run_id}{suffix}", mime=mime,
+                icon=icon, on_click="ignore", type="tertiary", key=f"export_{suffix}",
+            )  # fmt: skip
+
+
+def _later(store: LocalStore, run_id: str, suffix: str) -> Callable[[], bytes]:
+    return lambda: export_bytes(store, run_id, suffix)

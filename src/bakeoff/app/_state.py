@@ -1,0 +1,217 @@
+"""What pages share: the store, cached reads, the run that is looked at, and choices that live in the address."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+import streamlit as st
+
+from bakeoff.app import _parts
+from bakeoff.app._text import line, md
+from bakeoff.app._theme import ASSETS
+from bakeoff.errors import BakeoffError
+from bakeoff.experiments import analyse, default_store, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bakeoff.experiments import Analysis, LocalStore, Manifest
+
+__all__ = ["analysis_of", "choose", "choose_run", "header", "html", "manifests", "mode", "stamp_of", "the_store"]
+
+_ChoiceT = TypeVar("_ChoiceT")
+
+
+@st.cache_resource(show_spinner=False)
+def _store_at(path: str) -> LocalStore:
+    return open_store(path)
+
+
+def the_store() -> LocalStore:
+    """Return the store that the dashboard was started on."""
+    return _store_at(os.environ.get("BAKEOFF_STORE") or str(default_store()))
+
+
+@st.cache_resource(show_spinner=False)
+def warm_up() -> bool:
+    """Import the heavy libraries once, beside the first page instead of before it."""
+
+    def load() -> None:
+        import contextlib
+
+        with contextlib.suppress(ImportError):
+            import duckdb  # noqa: F401 - imported for its side effect: being there when it is needed
+            import plotly.graph_objects  # noqa: F401
+            import scipy.stats  # noqa: F401
+
+    threading.Thread(target=load, name="bakeoff-warm-up", daemon=True).start()
+    return True
+
+
+def mode() -> Literal["light", "dark"]:
+    """Return the theme that the reader sees."""
+    return "dark" if st.context.theme.type == "dark" else "light"
+
+
+def html(content: str) -> None:
+    """Show markup made by `_parts`, which escapes what comes from outside."""
+    st.html(content)
+
+
+def style() -> None:
+    """Bring in the style sheet."""
+    st.html(ASSETS / "style.css")
+
+
+def header(title: str, lead: str) -> None:
+    """Show the title of a page and one line on what it is for."""
+    st.title(title)
+    html(f'<div class="bo"><p class="bo-lead">{lead}</p></div>')
+
+
+def stamp_of(manifest: Manifest) -> tuple[int, ...]:
+    """Return what changes when the results of a run change."""
+    paths = the_store().run_paths(manifest.run_id)
+    stamps = [hash(manifest.status)]
+    for path in (paths.manifest, paths.trials, paths.scores, paths.journal):
+        try:
+            found = path.stat()
+            stamps += [found.st_mtime_ns, found.st_size]
+        except OSError:
+            stamps += [0, 0]
+    return tuple(stamps)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _analysis(
+    run_id: str,
+    stamp: tuple[int, ...],
+    baseline: str | None,
+    pairs: Literal["baseline", "all"] | None,
+    primary_only: str,
+) -> Analysis:
+    del stamp  # part of the key: new results are a new analysis
+    metrics = [primary_only] if primary_only else None
+    return analyse(the_store(), run_id, baseline=baseline, pairs=pairs, metrics=metrics)
+
+
+def analysis_of(
+    manifest: Manifest,
+    *,
+    baseline: str | None = None,
+    pairs: Literal["baseline", "all"] | None = None,
+    primary_only: bool = False,
+) -> Analysis:
+    """Return the analysis of a run, computed once for each state of its files."""
+    only = manifest.primary if primary_only else ""
+    return _analysis(manifest.run_id, stamp_of(manifest), baseline, pairs, only)
+
+
+def manifests() -> list[Manifest]:
+    """Return all runs, newest first."""
+    return the_store().runs()
+
+
+def run_label(manifest: Manifest) -> str:
+    """Return how a run is named in a list."""
+    state = "" if manifest.status == "complete" else f" ({manifest.status})"
+    stamp = manifest.created_at[:16].replace("T", " ")
+    return f"{line(manifest.name, 50)}  ·  {stamp}  ·  {manifest.run_id[-4:]}{state}"
+
+
+def remember(name: str, value: str) -> None:
+    """Keep a choice in the address and for the other pages."""
+    st.session_state[f"kept_{name}"] = value
+    if st.query_params.get(name) != value:
+        st.query_params[name] = value
+
+
+def kept(name: str) -> str | None:
+    """Return a choice from the address, else from earlier in the session."""
+    found: str | None = st.query_params.get(name) or st.session_state.get(f"kept_{name}")
+    return found
+
+
+def choose(
+    label: str,
+    options: Sequence[_ChoiceT],
+    *,
+    name: str,
+    default: _ChoiceT | None = None,
+    words: Callable[[_ChoiceT], str] = str,
+    style: Literal["select", "segments"] = "select",
+    code: Callable[[_ChoiceT], str] = str,
+    scope: str = "",
+    label_visibility: Literal["visible", "hidden", "collapsed"] = "visible",
+) -> _ChoiceT:
+    """Let the reader choose one of several; the choice stands in the address as `?name=`.
+
+    Args:
+        label: What is chosen.
+        options: At least one.
+        name: Of the query parameter.
+        default: Chosen at first; the first option when omitted.
+        words: How an option is shown.
+        style: A drop-down or buttons in a row.
+        code: How an option is written in the address.
+        scope: Tells widgets of different runs apart, so that one does not inherit the other's choice.
+        label_visibility: Whether the label is seen; it is read aloud in any case.
+    """
+    known = {code(option): option for option in options}
+    wanted = kept(name)
+    current = wanted if wanted in known else code(default) if default is not None else next(iter(known))
+    current = current if current in known else next(iter(known))
+    key = f"choice_{name}_{scope}"
+    if st.session_state.get(key) not in known or code(known[st.session_state[key]]) != current:
+        st.session_state[key] = current
+
+    def on_change() -> None:
+        chosen = st.session_state.get(key)
+        if chosen is not None:
+            remember(name, str(chosen))
+
+    def shown(value: str) -> str:
+        return words(known[value])
+
+    keys = list(known)
+    if style == "segments":
+        st.segmented_control(
+            label, keys, key=key, format_func=lambda value: md(shown(value)), on_change=on_change, required=True,
+            label_visibility=label_visibility,
+        )  # fmt: skip
+    else:
+        st.selectbox(label, keys, key=key, format_func=shown, on_change=on_change, label_visibility=label_visibility)
+    chosen = st.session_state.get(key)
+    value = chosen if chosen in known else current
+    remember(name, value)
+    return known[value]
+
+
+def choose_run(label: str = "Run", *, prefer: Callable[[Manifest], bool] | None = None) -> Manifest | None:
+    """Let the reader choose a run; `None`, with an explanation on the page, when there is none."""
+    found = manifests()
+    if not found:
+        html(_parts.empty("◔", "No runs yet", "Design an experiment, or start one with `bakeoff run experiment.yaml`."))
+        st.page_link(_page("runs"), label="Start here", icon=":material/home:")
+        return None
+    default = next((manifest for manifest in found if prefer(manifest)), found[0]) if prefer else found[0]
+    return choose(
+        label, found, name="run", default=default, words=run_label, code=lambda manifest: manifest.run_id,
+        label_visibility="collapsed",
+    )  # fmt: skip
+
+
+def _page(name: str):
+    from bakeoff.app._pages import page
+
+    return page(name)
+
+
+def guarded(draw: Callable[[], None]) -> None:
+    """Draw a page; say what went wrong in the error's own words when it cannot be drawn."""
+    try:
+        draw()
+    except BakeoffError as problem:
+        html(_parts.error(problem))

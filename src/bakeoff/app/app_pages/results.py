@@ -1,0 +1,134 @@
+"""Results of one run: the verdict first, then what it rests on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from bakeoff.app import _details, _export, _parts, _state
+from bakeoff.app._charts import chart
+from bakeoff.app._pages import page
+from bakeoff.reports import amount_usd, cost_quality_figure, distribution_figure, duration, forest_figure
+
+if TYPE_CHECKING:
+    from bakeoff.experiments import Analysis, Manifest, MetricAnalysis
+
+__all__ = ["draw"]
+
+_VIEWS = {
+    "cost": "Cost and quality",
+    "spread": "Distribution",
+    "segments": "Segments",
+    "metrics": "All metrics",
+    "differences": "Forest plot",
+    "methods": "Methods",
+}
+
+
+def draw() -> None:
+    """Draw the page."""
+    _state.header("Results", "The answer first, with how sure it is; then everything it rests on.")
+    chooser, tools = st.columns([5, 1.2], vertical_alignment="bottom")
+    with chooser:
+        manifest = _state.choose_run(prefer=lambda m: m.status in ("complete", "partial"))
+    if manifest is None:
+        return
+    with tools:
+        _export.export_menu(_state.the_store(), manifest)
+    analysis = _state.analysis_of(manifest)
+    if not analysis.metrics:
+        _state.html(_parts.empty("◔", "No scores yet", "The run has not scored a trial so far."))
+        st.page_link(page("live"), label="Watch it live", icon=":material/monitoring:")
+        return
+    metric = _metric(analysis, manifest)
+    analysis = _baseline(analysis, manifest)
+    metric = analysis.metric(metric.metric)
+    _state.html(_parts.hero(analysis, metric))
+    _facts(analysis)
+    if analysis.warnings:
+        _state.html(_parts.warnings(analysis.warnings))
+    if metric.kind == "label":
+        _details.label_counts(_state.the_store(), manifest, metric)
+    else:
+        if metric.comparisons:
+            st.subheader("Differences")
+            _state.html(_parts.comparisons(analysis, metric))
+        st.subheader("Leaderboard")
+        models = {v.name: v.model or v.kind for v in manifest.variants}
+        _state.html(_parts.leaderboard(analysis, metric, models))
+    _more(analysis, metric, manifest)
+
+
+def _metric(analysis: Analysis, manifest: Manifest) -> MetricAnalysis:
+    names = [m.metric for m in analysis.metrics]
+    default = analysis.primary if analysis.primary in names else names[0]
+    if len(names) == 1:
+        return analysis.metric(default)
+    style = "segments" if len(names) <= 6 else "select"
+    name = _state.choose(
+        "Metric", names, name="metric", default=default, style=style, scope=manifest.run_id,
+        words=lambda m: f"{m} (primary)" if m == analysis.primary else m, label_visibility="collapsed",
+    )  # fmt: skip
+    return analysis.metric(name)
+
+
+def _baseline(analysis: Analysis, manifest: Manifest) -> Analysis:
+    """Let the reader compare with another variant than the declared one."""
+    wanted = _state.kept("baseline")
+    if wanted in manifest.variant_names and wanted != manifest.baseline:
+        return _state.analysis_of(manifest, baseline=wanted)
+    return analysis
+
+
+def _facts(analysis: Analysis) -> None:
+    _state.html(
+        _parts.tiles(
+            [
+                (f"{len(analysis.resources)}", "variants"),
+                (f"{analysis.n_items:,}", "items"),
+                (f"{analysis.trials:,}", f"of {analysis.planned_trials:,} trials"),
+                (f"{analysis.failed:,}", "failed"),
+                (amount_usd(analysis.cost_usd), "spent"),
+                (duration(analysis.seconds), "run time"),
+            ]
+        )
+    )
+
+
+def _more(analysis: Analysis, metric: MetricAnalysis, manifest: Manifest) -> None:
+    st.subheader("Look closer")
+    views = [v for v in _VIEWS if v in ("metrics", "methods") or metric.kind != "label"]
+    views = [v for v in views if v != "differences" or metric.comparisons]
+    view = _state.choose(
+        "View", views, name="view", words=lambda v: _VIEWS[v], style="segments", label_visibility="collapsed"
+    )
+    mode = _state.mode()
+    if view == "differences":
+        figure = forest_figure(analysis, metric.metric, mode=mode)
+        chart(figure, key="forest", alt="Forest plot of the differences")
+    elif view == "cost":
+        if any(entry.cost_usd_per_trial > 0 for entry in analysis.resources):
+            figure = cost_quality_figure(analysis, metric.metric, mode=mode)
+            chart(figure, key="cost", alt="Quality against cost")
+            st.caption("Up and to the left is better: more quality for less money.")
+        else:
+            _state.html(_parts.empty("$", "Nothing was paid", "No model was called, or no price is known for it."))
+    elif view == "spread":
+        scores = _details.score_arrays(_state.the_store(), manifest, metric.metric)
+        chart(distribution_figure(scores, metric, mode=mode), key="spread", alt="Distribution of scores")
+    elif view == "segments":
+        _details.segments(_state.the_store(), manifest, analysis, metric)
+    elif view == "metrics":
+        _details.all_metrics(analysis)
+    else:
+        _details.methods(analysis, manifest)
+        _baseline_control(manifest)
+
+
+def _baseline_control(manifest: Manifest) -> None:
+    st.caption("Compare with another variant (this page only; the declared analysis stays as it is).")
+    _state.choose(
+        "Baseline", manifest.variant_names, name="baseline", default=manifest.baseline, scope=manifest.run_id,
+        words=lambda v: f"{v} (declared)" if v == manifest.baseline else v,
+    )  # fmt: skip

@@ -1,0 +1,165 @@
+"""Home: recent runs with their answers, what is going on, what needs a person."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from bakeoff.app import _launch, _parts, _state
+from bakeoff.app._pages import page
+from bakeoff.app._text import ago, h
+from bakeoff.errors import BakeoffError
+from bakeoff.reports import amount_usd, duration
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bakeoff.experiments import Manifest
+
+__all__ = ["draw"]
+
+_PER_PAGE = 8
+
+
+def draw() -> None:
+    """Draw the page."""
+    _state.header("Runs", "Every experiment that ran in this store: what it found, how sure that is, and what it cost.")
+    found = _state.manifests()
+    if not found:
+        _first_use()
+        return
+    _overview(found)
+    _in_progress(found)
+    search, state = st.columns([3, 2], vertical_alignment="bottom")
+    with search:
+        needle = st.text_input("Search runs", placeholder="Search by name, tag or id", label_visibility="collapsed")
+    with state:
+        wanted = st.segmented_control(
+            "State", ["all", "running", "complete", "unfinished"], default="all", required=True,
+            label_visibility="collapsed",
+        )  # fmt: skip
+    shown = [m for m in found if _matches(m, needle or "", str(wanted or "all"))]
+    if not shown:
+        _state.html(_parts.empty("∅", "Nothing matches", "Change the search or the state above."))
+        return
+    pages = (len(shown) + _PER_PAGE - 1) // _PER_PAGE
+    place = st.container()
+    current = st.pagination(pages, key=f"runs_page_{pages}") if pages > 1 else 1
+    with place:
+        for manifest in shown[(current - 1) * _PER_PAGE : current * _PER_PAGE]:
+            _card(manifest)
+
+
+def _matches(manifest: Manifest, needle: str, state: str) -> bool:
+    if state == "unfinished" and manifest.status not in ("interrupted", "partial"):
+        return False
+    if state in ("running", "complete") and manifest.status != state:
+        return False
+    text = f"{manifest.name} {manifest.run_id} {manifest.dataset_name} {manifest.tags}".lower()
+    return needle.strip().lower() in text
+
+
+def _overview(found: Sequence[Manifest]) -> None:
+    week = (datetime.now(UTC) - timedelta(days=7)).isoformat()
+    recent = [m for m in found if m.created_at >= week]
+    waiting = [m for m in found if m.status == "interrupted"]
+    _state.html(
+        _parts.tiles(
+            [
+                (f"{len(found):,}", "runs"),
+                (f"{sum(m.status == 'running' for m in found):,}", "in progress"),
+                (f"{sum(m.counts.get('trials', 0) for m in recent):,}", "trials this week"),
+                (amount_usd(sum(m.cost_usd for m in recent)), "spent this week"),
+                (f"{len(waiting):,}", "interrupted, to resume"),
+            ]
+        )
+    )
+
+
+@st.fragment(run_every=2)
+def _progress(run_ids: tuple[str, ...]) -> None:
+    store = _state.the_store()
+    for run_id in run_ids:
+        try:
+            manifest = store.manifest(run_id)
+        except BakeoffError:
+            continue
+        status = store.status(run_id) or {}
+        done, failed = int(status.get("done", 0)), int(status.get("failed", 0))
+        planned = int(status.get("planned", manifest.planned_trials))
+        state = str(status.get("state", manifest.status)) if manifest.status == "running" else manifest.status
+        words = f"{done:,} of {planned:,} trials · {amount_usd(float(status.get('spent_usd') or 0))}"
+        if state == "running":
+            words += f" · {duration(status.get('eta_s'))} left"
+        _state.html(
+            f'<div class="bo"><div class="bo-run"><div class="top"><b>{h(manifest.name, 80)}</b>'
+            f'{_parts.state_chip(state)}<span class="bo-soft">{h(words)}</span></div>'
+            f"{_parts.progress(done - failed, failed, planned)}</div></div>"
+        )
+
+
+def _in_progress(found: Sequence[Manifest]) -> None:
+    running = [m for m in found if m.status == "running"]
+    if not running:
+        return
+    with st.container(border=True, key="card_progress"):
+        _progress(tuple(m.run_id for m in running[:4]))
+        st.page_link(page("live"), label="Watch", icon=":material/monitoring:", query_params={"run": running[0].run_id})
+
+
+def _card(manifest: Manifest) -> None:
+    with st.container(
+        border=True, horizontal=True, vertical_alignment="center", gap="medium", key=f"card_{manifest.run_id}"
+    ):
+        with st.container(width="stretch", gap=None):
+            _state.html(_card_html(manifest))
+        with st.container(width=104, gap=None):
+            target = "live" if manifest.status in ("running", "interrupted") else "results"
+            label = {"running": "Watch", "interrupted": "Resume"}.get(manifest.status, "Results")
+            query = {"run": manifest.run_id}
+            st.page_link(page(target), label=label, icon=":material/arrow_forward:", query_params=query)
+
+
+def _card_html(manifest: Manifest) -> str:
+    answer, labels = "In progress.", list[str]()
+    try:
+        analysis = _state.analysis_of(manifest, primary_only=True) if manifest.status != "running" else None
+    except BakeoffError as problem:
+        answer = str(problem)
+    else:
+        if analysis is not None:
+            answer = analysis.headline
+            labels = [c.label for m in analysis.metrics if m.metric == analysis.primary for c in m.comparisons]
+    chips = "".join(_parts.verdict_chip(word) for word in dict.fromkeys(labels))
+    state = "" if manifest.status == "complete" else _parts.state_chip(manifest.status)
+    simulated = _parts.chip("simulated", "other") if manifest.is_simulated else ""
+    facts = [
+        ago(manifest.created_at),
+        f"{len(manifest.variants)} variants × {manifest.dataset_items:,} items"
+        + (f" × {manifest.repeats} repeats" if manifest.repeats > 1 else ""),
+        manifest.dataset_name,
+        amount_usd(manifest.cost_usd),
+        duration(manifest.seconds),
+    ]
+    line = "".join(f"<span>{h(fact, 60)}</span>" for fact in facts)
+    return (
+        f'<div class="bo bo-run"><div class="top"><b>{h(manifest.name, 90)}</b>{state}{chips}{simulated}</div>'
+        f'<div class="say">{h(answer, 300)}</div><div class="facts">{line}</div></div>'
+    )
+
+
+def _first_use() -> None:
+    _state.html(
+        _parts.empty(
+            "◔",
+            "Nothing has run here yet",
+            "Compare two prompts on your own data, or look around first with an example: 168 support messages, two "
+            "prompts, two simulated models. It takes seconds and costs nothing.",
+        )
+    )
+    with st.container(horizontal=True, horizontal_alignment="center"):
+        if st.button("Run the example", icon=":material/play_arrow:", type="primary"):
+            _launch.start_example(_state.the_store().paths.root)
+            st.switch_page(page("live"))

@@ -1,0 +1,105 @@
+"""Pages through Streamlit's own test client: what they show, and that they show it for any data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.app.support import MAIN, hostile, recorded
+
+PAGES = ("runs", "results", "compare", "items", "live")
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pages")
+    recorded(folder)
+    recorded(folder, name="again", repeats=2)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def evil(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("evil")
+    hostile(folder)
+    return folder
+
+
+def draw_one(name: str) -> None:
+    """Draw one page inside the frame; runs as a script of its own."""
+    import streamlit as st
+
+    from bakeoff.app import _pages, _state
+
+    st.navigation(_pages.build())
+    _state.style()
+    _pages.drawn(name)()
+
+
+def open_page(name: str, store: Path, monkeypatch: pytest.MonkeyPatch, **query: str) -> AppTest:
+    monkeypatch.setenv("BAKEOFF_STORE", str(store))
+    app = AppTest.from_function(draw_one, args=(name,), default_timeout=30)
+    for key, value in query.items():
+        app.query_params[key] = value
+    app.run()
+    assert not app.exception, app.exception
+    return app
+
+
+def text_of(app: AppTest) -> str:
+    return "\n".join(str(entry.proto.body) for entry in app.get("html"))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_an_empty_store_is_explained(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = text_of(open_page(name, tmp_path, monkeypatch))
+    assert "No runs yet" in shown or "Nothing has run here yet" in shown
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_draws(name: str, full: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = text_of(open_page(name, full, monkeypatch))
+    assert 'class="bo-error"' not in shown
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_page_lets_hostile_text_in(name: str, evil: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = open_page(name, evil, monkeypatch)
+    shown = text_of(app)
+    assert "<script" not in shown
+    assert "<img" not in shown
+    assert "\u202e" not in shown
+    assert "\x1b" not in shown
+    for entry in (*app.markdown, *app.caption, *app.subheader, *app.title):
+        assert "![" not in entry.value.replace(r"\!\[", "")
+        assert "](" not in entry.value.replace(r"\]\(", "")
+
+
+def test_the_whole_app_starts(full: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BAKEOFF_STORE", str(full))
+    app = AppTest.from_file(str(MAIN), default_timeout=30).run()
+    assert not app.exception
+    assert app.title[0].value == "Runs"
+
+
+def test_the_verdict_comes_first(full: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = text_of(open_page("results", full, monkeypatch))
+    assert "new is better than old" in shown
+    assert shown.index("bo-hero") < shown.index("<table")
+
+
+def test_the_address_chooses(full: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bakeoff.experiments import open_store
+
+    oldest = open_store(full).runs()[-1].run_id
+    app = open_page("results", full, monkeypatch, run=oldest, view="methods")
+    assert oldest in text_of(app), "the methods name the run"
+
+
+def test_a_filter_narrows_the_items(full: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = open_page("items", full, monkeypatch)
+    app.text_input[0].set_value("number 17").run()
+    assert not app.exception
+    assert any(entry.value == "1 items" for entry in app.caption)
