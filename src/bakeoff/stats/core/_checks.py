@@ -12,9 +12,14 @@ from bakeoff.stats.core._result import Alternative
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    Float = NDArray[np.float64]
+
 __all__ = [
+    "as_matrix",
+    "as_numbers",
     "as_rng",
     "as_scores",
+    "as_vector",
     "check_alpha",
     "check_alternative",
     "check_confidence",
@@ -24,6 +29,7 @@ __all__ = [
 ]
 
 
+_LARGEST, _SMALLEST = 1e60, 1e-60  # fourth powers must neither overflow nor underflow
 LARGEST = 1e100
 """Scores beyond this would overflow when squared."""
 
@@ -72,7 +78,7 @@ def check_unit(value: float, name: str) -> float:
     return float(value)
 
 
-def as_scores(scores: ArrayLike, name: str = "scores") -> NDArray[np.float64]:
+def as_scores(scores: ArrayLike, name: str = "scores") -> Float:
     """Return scores as float64 of shape (items,) or (items, repeats); `nan` marks a missing score."""
     try:
         array = np.asarray(scores, dtype=np.float64)
@@ -95,3 +101,38 @@ def as_rng(rng: np.random.Generator | int) -> np.random.Generator:
         return np.random.default_rng(rng)
     except (TypeError, ValueError) as error:
         raise StatsError(f"rng must be a numpy Generator or a seed (a whole number from 0), got {rng!r}") from error
+
+
+def as_numbers(values: ArrayLike, name: str) -> Float:
+    """Return `values` as float64, finite or nan, none so large that its fourth power would overflow.
+
+    Magnitudes below 1e-60 become 0: they are rounding dust, and their squares would underflow.
+    """
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise StatsError(f"{name} must hold numbers (nan for missing), all rows of one length: {error}") from error
+    if np.isinf(array).any():
+        raise StatsError(f"{name} holds an infinite value; a missing value is nan")
+    size = np.abs(array)
+    if size.max(initial=0.0, where=~np.isnan(array)) > _LARGEST:
+        raise StatsError(f"{name} holds a value beyond {_LARGEST:g}; rescale it")
+    return np.where(size < _SMALLEST, 0.0, array)
+
+
+def as_vector(values: ArrayLike, name: str, *, length: int | None = None) -> Float:
+    """Return `values` as a finite-or-nan float64 vector, of the given length when there is one."""
+    array = as_numbers(values, name)
+    if array.ndim != 1:
+        raise StatsError(f"{name} must have shape (items,), got {array.shape}")
+    if length is not None and len(array) != length:
+        raise StatsError(f"{name} must have one value per item: {length} expected, got {len(array)}")
+    return array
+
+
+def as_matrix(values: ArrayLike, name: str, axes: str) -> Float:
+    """Return `values` as a finite-or-nan float64 matrix; `axes` names its axes for the message."""
+    array = as_numbers(values, name)
+    if array.ndim != 2:
+        raise StatsError(f"{name} must have shape ({axes}), got {array.shape}")
+    return array

@@ -24,6 +24,7 @@ __all__ = [
     "binom_cdf",
     "binom_pmf",
     "chi2_sf",
+    "critical_value",
     "f_sf",
     "log_beta",
     "log_gamma",
@@ -31,6 +32,7 @@ __all__ = [
     "norm_cdf",
     "norm_ppf",
     "norm_sf",
+    "one_sided_critical_value",
     "t_cdf",
     "t_ppf",
     "t_sf",
@@ -130,3 +132,13 @@ def nct_location(t: float, df: float, q: float) -> float:
 def log_gamma(x: ArrayLike) -> Float:
     """Logarithm of the gamma function, for positive x."""
     return np.asarray(_special("gammaln")(x), dtype=np.float64)
+
+
+def critical_value(confidence: float, df: float) -> float:
+    """Two-sided Student t critical value; normal when `df` is infinite."""
+    return z_value(confidence) if np.isinf(df) else float(t_ppf(0.5 + confidence / 2, df))
+
+
+def one_sided_critical_value(confidence: float, df: float) -> float:
+    """One-sided Student t critical value; negative below a confidence of 1/2."""
+    return critical_value(2 * confidence - 1, df) if confidence > 0.5 else -critical_value(1 - 2 * confidence, df)

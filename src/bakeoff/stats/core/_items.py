@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bakeoff.errors import StatsError
+from bakeoff.stats.core._checks import as_scores
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -14,7 +15,15 @@ if TYPE_CHECKING:
     Float = NDArray[np.float64]
     Codes = NDArray[np.intp]
 
-__all__ = ["as_weights", "encode_clusters", "group_sums", "identical_repeats", "item_means"]
+__all__ = [
+    "as_codes",
+    "as_weights",
+    "encode_clusters",
+    "group_sums",
+    "identical_repeats",
+    "item_means",
+    "present_means",
+]
 
 
 def item_means(scores: Float) -> tuple[Float, NDArray[np.intp]]:
@@ -68,9 +77,13 @@ def encode_clusters(clusters: ArrayLike, *, n: int | None = None) -> Codes:
         >>> encode_clusters(["doc-7", "doc-2", "doc-7"]).tolist()
         [0, 1, 0]
     """
-    labels = np.asarray(clusters)
+    return _codes(clusters, n, "clusters")
+
+
+def _codes(values: ArrayLike, n: int | None, name: str) -> Codes:
+    labels = np.asarray(values)
     if labels.ndim != 1 or (n is not None and labels.size != n):
-        raise StatsError(f"clusters must hold one label for each item: expected shape ({n},), got {labels.shape}")
+        raise StatsError(f"{name} must hold one label for each item: expected shape ({n},), got {labels.shape}")
     if labels.size == 0:
         return np.zeros(0, dtype=np.intp)
     if labels.dtype.kind in "iu" and labels.min() >= 0 and labels.max() <= 4 * labels.size + 1024:
@@ -78,13 +91,13 @@ def encode_clusters(clusters: ArrayLike, *, n: int | None = None) -> Codes:
     if labels.dtype.kind in "iub":
         return np.unique(labels, return_inverse=True)[1]
     codes: dict[object, int] = {}
-    values = labels.tolist()
-    if any(value is None or value != value for value in values):
-        raise StatsError("clusters holds a missing label; give an item that belongs to no cluster a label of its own")
+    listed = labels.tolist()
+    if any(value is None or value != value for value in listed):
+        raise StatsError(f"{name} holds a missing label; give an item that belongs to no cluster a label of its own")
     try:
-        return np.fromiter((codes.setdefault(value, len(codes)) for value in values), dtype=np.intp, count=len(values))
+        return np.fromiter((codes.setdefault(value, len(codes)) for value in listed), dtype=np.intp, count=len(listed))
     except TypeError as error:
-        raise StatsError("clusters holds a label that cannot be compared; use strings or numbers") from error
+        raise StatsError(f"{name} holds a label that cannot be compared; use strings or numbers") from error
 
 
 def group_sums(codes: Codes, values: Float) -> Float:
@@ -92,8 +105,10 @@ def group_sums(codes: Codes, values: Float) -> Float:
     return np.asarray(np.bincount(codes, values), dtype=np.float64)
 
 
-def as_weights(weights: ArrayLike, n: int) -> Float:
-    """Return item weights as float64, checked: one for each item, finite, none negative, not all zero."""
+def as_weights(weights: ArrayLike | None, n: int) -> Float:
+    """Return checked item weights as float64: finite, none negative, not all zero; ones by default."""
+    if weights is None:
+        return np.ones(n)
     try:
         array = np.asarray(weights, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -103,3 +118,17 @@ def as_weights(weights: ArrayLike, n: int) -> Float:
     if not np.isfinite(array).all() or (array < 0).any() or (n > 0 and not array.any()):
         raise StatsError("weights must be finite and not negative, with at least one above zero")
     return array
+
+
+def as_codes(labels: ArrayLike | None, n: int, name: str = "clusters") -> tuple[Codes, int]:
+    """Return cluster codes without gaps and how many there are; every item its own cluster for None."""
+    if labels is None:
+        return np.arange(n), n
+    present, codes = np.unique(_codes(labels, n, name), return_inverse=True)
+    return codes, present.size
+
+
+def present_means(scores: ArrayLike, name: str = "scores") -> Float:
+    """Return the means of the items that have a score."""
+    means, counts = item_means(as_scores(scores, name))
+    return means[counts > 0]

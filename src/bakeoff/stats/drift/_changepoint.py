@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bakeoff.errors import StatsError
-from bakeoff.stats.core._checks import as_rng, check_alpha, check_confidence, check_count
-from bakeoff.stats.core._moments import as_vector
+from bakeoff.stats.core._checks import as_rng, as_vector, check_alpha, check_confidence, check_count
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

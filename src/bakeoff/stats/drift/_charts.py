@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bakeoff.errors import StatsError
-from bakeoff.stats.core._checks import check_count
+from bakeoff.stats.core._checks import as_vector, check_count
 from bakeoff.stats.core._dist import norm_cdf, t_ppf
-from bakeoff.stats.core._moments import as_vector
 from bakeoff.stats.drift._run_length import check_chart, run_length
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ import numpy as np
 
 from bakeoff.errors import StatsError
 from bakeoff.stats.core._checks import as_scores, check_alternative, check_confidence, check_count
-from bakeoff.stats.core._dist import f_sf, t_cdf, t_sf
+from bakeoff.stats.core._dist import critical_value, f_sf, t_cdf, t_sf
 from bakeoff.stats.core._items import encode_clusters, item_means
+from bakeoff.stats.core._mean_fit import fit_mean
 from bakeoff.stats.core._result import Alternative, Estimate, TestResult
 from bakeoff.stats.many._adjust import adjust
 from bakeoff.stats.many._max_t import named_columns
-from bakeoff.stats.one._clusters import critical_value, fit_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

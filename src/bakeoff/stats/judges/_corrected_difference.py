@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bakeoff.errors import StatsError
-from bakeoff.stats.core._checks import check_alternative, check_confidence
-from bakeoff.stats.core._dist import norm_sf, t_sf, z_value
-from bakeoff.stats.core._moments import MeanSE, as_codes, as_vector, critical_value, mean_se
+from bakeoff.stats.core._checks import as_vector, check_alternative, check_confidence
+from bakeoff.stats.core._dist import critical_value, norm_sf, t_sf, z_value
+from bakeoff.stats.core._items import as_codes
+from bakeoff.stats.core._mean_fit import MeanFit, fit_mean
 from bakeoff.stats.core._result import Alternative, Difference
 from bakeoff.stats.judges._ppi import ppi_mean
 
@@ -147,9 +148,9 @@ def _sides(
     return _Sides((a[ok], b[ok]), (c[ok], d[ok]), kept), int((~ok).sum())
 
 
-def _plain(values: Float, codes: NDArray[np.intp] | None, mask: NDArray[np.bool_]) -> MeanSE:
+def _plain(values: Float, codes: NDArray[np.intp] | None, mask: NDArray[np.bool_]) -> MeanFit:
     index = np.arange(int(mask.sum())) if codes is None else np.unique(codes[mask], return_inverse=True)[1]
-    return mean_se(values[mask], np.ones(int(mask.sum())), np.asarray(index, dtype=np.intp))
+    return fit_mean(values[mask], np.asarray(index, dtype=np.intp), np.ones(int(mask.sum())))
 
 
 def _with_bias(result: CorrectedDifference, sides: _Sides) -> CorrectedDifference:

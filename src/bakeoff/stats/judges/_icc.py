@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from bakeoff.errors import StatsError
-from bakeoff.stats.core._checks import check_confidence
+from bakeoff.stats.core._checks import as_matrix, check_confidence
 from bakeoff.stats.core._dist import beta_ppf, f_sf
-from bakeoff.stats.core._moments import as_matrix
 from bakeoff.stats.core._result import Estimate
 
 if TYPE_CHECKING:

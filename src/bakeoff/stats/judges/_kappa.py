@@ -10,7 +10,7 @@ import numpy as np
 
 from bakeoff.errors import StatsError
 from bakeoff.stats.core._checks import check_confidence
-from bakeoff.stats.core._moments import critical_value
+from bakeoff.stats.core._dist import critical_value
 from bakeoff.stats.core._result import Estimate
 
 if TYPE_CHECKING:

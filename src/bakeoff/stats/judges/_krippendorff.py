@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from bakeoff.errors import StatsError
-from bakeoff.stats.core._checks import as_rng, check_confidence, check_count
-from bakeoff.stats.core._moments import as_vector, item_counts
+from bakeoff.stats.core._checks import as_rng, as_vector, check_confidence, check_count
+from bakeoff.stats.core._resample import item_counts
 from bakeoff.stats.judges._kappa import Agreement, encode_ratings
 
 if TYPE_CHECKING:

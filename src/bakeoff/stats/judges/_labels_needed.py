@@ -11,7 +11,7 @@ import numpy as np
 from bakeoff.errors import StatsError
 from bakeoff.stats.core._checks import check_confidence
 from bakeoff.stats.core._dist import t_ppf, z_value
-from bakeoff.stats.core._moments import wilson_limits
+from bakeoff.stats.core._wilson import wilson_limits
 from bakeoff.stats.judges._rates import Labelled, as_labelled
 
 if TYPE_CHECKING:

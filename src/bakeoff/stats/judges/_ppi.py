@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from bakeoff.errors import StatsError
-from bakeoff.stats.core._checks import check_confidence
-from bakeoff.stats.core._moments import as_codes, as_vector, critical_value, mean_se
+from bakeoff.stats.core._checks import as_vector, check_confidence
+from bakeoff.stats.core._dist import critical_value
+from bakeoff.stats.core._items import as_codes
+from bakeoff.stats.core._mean_fit import fit_mean
 from bakeoff.stats.judges._rates import CorrectedMean, Labelled, as_labelled, rogan_gladen, stratified_rate
 
 if TYPE_CHECKING:
@@ -62,13 +64,13 @@ def _combine(data: Labelled, lam: float, codes: NDArray[np.intp] | None, *, tune
     residual = data.human - lam * data.judge
     n, unlabelled = int(on.sum()), int((~on).sum())
     index = np.arange(len(on)) if codes is None else codes
-    part = mean_se(residual[on], data.label_weight[on], _compact(index[on]))
+    part = fit_mean(residual[on], _compact(index[on]), data.label_weight[on])
     estimate, lost = part.mean, 1 if tuned and lam else 0
     # Tuning lambda on the same labels costs one more degree of freedom.
     inflate = (n - 1) / (n - 1 - lost) if n - 1 - lost > 0 else nan
     variance, df = part.se**2 * inflate, max(part.df - lost, 1.0)
     if lam and unlabelled:
-        rest = mean_se(data.judge[~on], data.weight[~on], _compact(index[~on]))
+        rest = fit_mean(data.judge[~on], _compact(index[~on]), data.weight[~on])
         estimate += lam * rest.mean
         if codes is None:
             variance += lam**2 * (rest.se**2 if unlabelled > 1 else 0.0)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bakeoff.errors import StatsError
-from bakeoff.stats.core._checks import check_confidence
+from bakeoff.stats.core._checks import as_vector, check_confidence
 from bakeoff.stats.core._dist import z_value
-from bakeoff.stats.core._moments import as_vector, as_weights, wilson_limits
+from bakeoff.stats.core._items import as_weights
 from bakeoff.stats.core._result import Estimate
+from bakeoff.stats.core._wilson import wilson_interval
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -124,7 +125,7 @@ def weighted_wilson(values: Float, weights: Float, critical: float) -> tuple[flo
         return nan, 0.0, 1.0, 0.0
     share = float(weights @ values) / total
     size = total**2 / float(weights @ weights)
-    low, high = wilson_limits(share, size, critical)
+    low, high = wilson_interval(share, size, critical)
     return share, float(low), float(high), size
 
 

@@ -6,11 +6,11 @@ from math import exp, inf, log, nan
 from typing import TYPE_CHECKING
 
 from bakeoff.errors import StatsError
-from bakeoff.stats.core._checks import as_scores, check_confidence
-from bakeoff.stats.core._dist import t_sf
-from bakeoff.stats.core._items import item_means
+from bakeoff.stats.core._checks import check_confidence
+from bakeoff.stats.core._dist import critical_value, t_sf
+from bakeoff.stats.core._items import present_means
+from bakeoff.stats.core._mean_fit import ROUNDING, MeanFit, fit_mean
 from bakeoff.stats.core._result import Alternative, Estimate
-from bakeoff.stats.one._clusters import ROUNDING, MeanFit, critical_value, fit_mean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,7 +108,7 @@ def mean_t(scores: ArrayLike, *, confidence: float = 0.95) -> Estimate:
         (4.0, 3.122, 4.878)
     """
     confidence = check_confidence(confidence)
-    values = _present(scores)
+    values = present_means(scores)
     fit = fit_mean(values)
     low, high = t_limits(fit, confidence)
     return _estimate(fit, low, high, "t", confidence, skew_warning(values))
@@ -136,17 +136,12 @@ def mean_logit_t(scores: ArrayLike, *, confidence: float = 0.95) -> Estimate:
         (0.95, 0.824, 0.987)
     """
     confidence = check_confidence(confidence)
-    values = _present(scores)
+    values = present_means(scores)
     if values.size and (values.min() < 0 or values.max() > 1):
         raise StatsError(f"logit-t needs scores in [0, 1], got values from {values.min()!r} to {values.max()!r}")
     fit = fit_mean(values)
     low, high = logit_limits(fit, confidence)
     return _estimate(fit, low, high, "logit_t", confidence, ())
-
-
-def _present(scores: ArrayLike) -> NDArray[np.float64]:
-    means, counts = item_means(as_scores(scores))
-    return means[counts > 0]
 
 
 def _estimate(

@@ -9,19 +9,19 @@ from bakeoff.errors import StatsError
 from bakeoff.stats.core._checks import check_confidence, check_count
 from bakeoff.stats.core._dist import beta_ppf, z_value
 from bakeoff.stats.core._result import Estimate
+from bakeoff.stats.core._wilson import wilson_interval
 
-__all__ = ["ProportionMethod", "agresti_coull", "clopper_pearson", "jeffreys", "proportion", "wilson", "wilson_limits"]
+__all__ = [
+    "ProportionMethod",
+    "agresti_coull",
+    "clopper_pearson",
+    "jeffreys",
+    "proportion",
+    "wilson",
+]
 
 ProportionMethod = Literal["wilson", "clopper_pearson", "agresti_coull", "jeffreys"]
 """Interval for a pass rate; see `proportion`."""
-
-
-def wilson_limits(p: float, n: float, q: float) -> tuple[float, float]:
-    """Compute the Wilson limits of a rate `p` of `n` (possibly effective) trials at critical value `q`."""
-    q2 = q * q
-    centre = (p + q2 / (2 * n)) / (1 + q2 / n)
-    half = q * sqrt(max(p * (1 - p) / n + q2 / (4 * n * n), 0.0)) / (1 + q2 / n)
-    return (0.0 if p == 0 else max(centre - half, 0.0)), (1.0 if p == 1 else min(centre + half, 1.0))
 
 
 def proportion(successes: int, n: int, *, method: ProportionMethod = "wilson", confidence: float = 0.95) -> Estimate:
@@ -85,7 +85,7 @@ def _limits(successes: int, n: int, method: ProportionMethod, confidence: float)
     tail = (1 - confidence) / 2
     failures = n - successes
     if method == "wilson":
-        return wilson_limits(successes / n, n, z)
+        return wilson_interval(successes / n, n, z)
     if method == "agresti_coull":
         centre = (successes + z * z / 2) / (n + z * z)
         half = z * sqrt(centre * (1 - centre) / (n + z * z))

@@ -9,8 +9,8 @@ import numpy as np
 
 from bakeoff.errors import StatsError
 from bakeoff.stats.core._items import as_weights, encode_clusters, identical_repeats, item_means
+from bakeoff.stats.core._mean_fit import MeanFit, fit_mean
 from bakeoff.stats.core._result import Kind
-from bakeoff.stats.one._clusters import MeanFit, fit_mean
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -9,10 +9,12 @@ import numpy as np
 
 from bakeoff.errors import StatsError
 from bakeoff.stats.core._checks import as_scores, check_confidence
+from bakeoff.stats.core._dist import critical_value
 from bakeoff.stats.core._result import Estimate, Kind
-from bakeoff.stats.one._clusters import critical_value, few_clusters_warning
+from bakeoff.stats.core._wilson import wilson_interval
+from bakeoff.stats.one._clusters import few_clusters_warning
 from bakeoff.stats.one._mean import clip_limits, logit_limits, no_interval_reason, skew_warning, t_limits
-from bakeoff.stats.one._proportion import ProportionMethod, proportion, wilson_limits
+from bakeoff.stats.one._proportion import ProportionMethod, proportion
 from bakeoff.stats.one._side import Side, make_side, resolve_kind
 
 if TYPE_CHECKING:
@@ -138,11 +140,11 @@ def _pseudo_wilson(side: Side, confidence: float) -> Estimate:
     method = _named(side, "wilson_n_eff")
     if fit.se > 0 and 0 < fit.mean < 1:
         n_eff = min(fit.mean * (1 - fit.mean) / fit.se**2, float(side.n_scores))
-        low, high = wilson_limits(fit.mean, n_eff, critical_value(confidence, fit.df))
+        low, high = wilson_interval(fit.mean, n_eff, critical_value(confidence, fit.df))
         reason = f"pass/fail with {what}: Wilson with an effective {n_eff:.0f} trials"
         return _result(side, low, high, confidence, method, reason)
     if fit.n_units and fit.mean in (0.0, 1.0):
-        low, high = wilson_limits(fit.mean, fit.n_units, critical_value(confidence, inf))
+        low, high = wilson_interval(fit.mean, fit.n_units, critical_value(confidence, inf))
         return _result(side, low, high, confidence, method, f"all scores equal: Wilson on {fit.n_units} units")
     return _result(side, nan, nan, confidence, method, no_interval_reason(fit))
 

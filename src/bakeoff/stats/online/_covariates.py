@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from bakeoff.errors import StatsError
-from bakeoff.stats.core._checks import check_alternative, check_confidence
-from bakeoff.stats.core._dist import t_sf
-from bakeoff.stats.core._moments import as_numbers, as_vector, critical_value, one_sided_critical_value
+from bakeoff.stats.core._checks import as_numbers, as_vector, check_alternative, check_confidence
+from bakeoff.stats.core._dist import critical_value, one_sided_critical_value, t_sf
 from bakeoff.stats.core._result import Alternative, Difference
 
 if TYPE_CHECKING:

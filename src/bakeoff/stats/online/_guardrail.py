@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bakeoff.errors import StatsError
 from bakeoff.stats.core._checks import check_alpha
-from bakeoff.stats.core._dist import norm_sf, t_sf
-from bakeoff.stats.core._moments import one_sided_critical_value
+from bakeoff.stats.core._dist import norm_sf, one_sided_critical_value, t_sf
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from bakeoff.errors import StatsError
-from bakeoff.stats.core._checks import check_alternative, check_confidence
-from bakeoff.stats.core._dist import t_ppf, t_sf
-from bakeoff.stats.core._moments import as_codes, as_vector, as_weights, critical_value, mean_se, wilson_limits
+from bakeoff.stats.core._checks import as_vector, check_alternative, check_confidence
+from bakeoff.stats.core._dist import critical_value, t_ppf, t_sf
+from bakeoff.stats.core._items import as_codes, as_weights
+from bakeoff.stats.core._mean_fit import fit_mean
 from bakeoff.stats.core._result import Alternative, Difference, Estimate
+from bakeoff.stats.core._wilson import wilson_limits
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -67,9 +69,9 @@ def _columns(
 
 def _moments(top: Float, bottom: Float, weight: Float, codes: NDArray[np.intp]) -> _Ratio:
     used = weight > 0
-    a = mean_se(top[used], weight[used], codes[used])
-    b = mean_se(bottom[used], weight[used], codes[used])
-    s = mean_se(top[used] + bottom[used], weight[used], codes[used])
+    a = fit_mean(top[used], codes[used], weight[used])
+    b = fit_mean(bottom[used], codes[used], weight[used])
+    s = fit_mean(top[used] + bottom[used], codes[used], weight[used])
     covariance = (s.se**2 - a.se**2 - b.se**2) / 2
     ratio = a.mean / b.mean if b.mean else nan
     groups = int(codes.max()) + 1 if len(codes) else 0

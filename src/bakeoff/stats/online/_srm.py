@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bakeoff.errors import StatsError
-from bakeoff.stats.core._checks import check_alpha
+from bakeoff.stats.core._checks import as_vector, check_alpha
 from bakeoff.stats.core._dist import chi2_sf
-from bakeoff.stats.core._moments import as_vector
 from bakeoff.stats.core._result import TestResult
 
 if TYPE_CHECKING:

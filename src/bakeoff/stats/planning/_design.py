@@ -10,6 +10,7 @@ from bakeoff.errors import StatsError
 from bakeoff.stats.core._checks import check_alpha, check_alternative, check_count, check_unit
 from bakeoff.stats.core._dist import norm_sf
 from bakeoff.stats.core._mvt import max_abs_normal_ppf
+from bakeoff.stats.many._family import Family
 from bakeoff.stats.planning._looks import equivalent_level
 from bakeoff.stats.planning._power import (
     mcnemar_power,
@@ -163,14 +164,24 @@ class ComparisonDesign:
                 raise StatsError(f"{name} must be one of {list(allowed)}, got {value!r}")
 
     @property
+    def family(self) -> Family:
+        """The declared family of comparisons."""
+        return Family(
+            n_variants=self.n_variants,
+            n_metrics=self.n_metrics,
+            n_segments=self.n_segments,
+            comparisons=self.comparisons,
+        )
+
+    @property
     def n_comparisons(self) -> int:
         """Comparisons of variants on one metric in one segment."""
-        return self.n_variants - 1 if self.comparisons == "baseline" else self.n_variants * (self.n_variants - 1) // 2
+        return self.family.n_comparisons
 
     @property
     def n_tests(self) -> int:
         """Size of the declared family: comparisons x metrics x segments."""
-        return self.n_comparisons * self.n_metrics * self.n_segments
+        return self.family.size
 
     @property
     def one_sided(self) -> bool:

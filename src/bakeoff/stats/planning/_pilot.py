@@ -11,7 +11,7 @@ import numpy as np
 from bakeoff.errors import StatsError
 from bakeoff.stats.core._checks import as_scores
 from bakeoff.stats.core._items import encode_clusters
-from bakeoff.stats.one._proportion import wilson_limits
+from bakeoff.stats.core._wilson import wilson_interval
 from bakeoff.stats.planning._design import ComparisonDesign
 from bakeoff.stats.planning._variance import variance_components
 
@@ -138,7 +138,7 @@ def _discordance(mean_a: Float, mean_b: Float, n: int) -> tuple[float, float, fl
     """Return the chance that two single runs disagree, shrunk by one item each way, with an 80% interval."""
     disagree = mean_a * (1 - mean_b) + mean_b * (1 - mean_a)
     raw = float(disagree.mean())
-    low, high = wilson_limits(raw, n, 1.2816)
+    low, high = wilson_interval(raw, n, 1.2816)
     return (float(disagree.sum()) + 1) / (n + 2), low, high, raw - float((mean_a - mean_b).mean()) ** 2
 
 

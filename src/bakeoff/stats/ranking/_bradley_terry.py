@@ -10,8 +10,8 @@ import numpy as np
 
 from bakeoff.errors import StatsError
 from bakeoff.stats.core._checks import as_rng, check_confidence, check_count
-from bakeoff.stats.core._dist import norm_sf, t_sf
-from bakeoff.stats.core._moments import critical_value, item_counts
+from bakeoff.stats.core._dist import critical_value, norm_sf, t_sf
+from bakeoff.stats.core._resample import item_counts
 from bakeoff.stats.core._result import Difference, Estimate
 from bakeoff.stats.ranking._data import (
     Comparisons,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bakeoff.errors import StatsError
-from bakeoff.stats.core._moments import as_codes, as_numbers, as_vector, as_weights
+from bakeoff.stats.core._checks import as_numbers, as_vector
+from bakeoff.stats.core._items import as_codes, as_weights
 from bakeoff.stats.ranking._fit import Cells
 
 if TYPE_CHECKING:

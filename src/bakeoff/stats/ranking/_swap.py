@@ -9,8 +9,8 @@ import numpy as np
 
 from bakeoff.stats.core._checks import check_confidence
 from bakeoff.stats.core._dist import z_value
-from bakeoff.stats.core._moments import wilson_limits
 from bakeoff.stats.core._result import Estimate
+from bakeoff.stats.core._wilson import wilson_interval
 from bakeoff.stats.ranking._data import read_comparisons
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def swap_consistency(
             reason="no pair was judged in both orders on the same item",
         )  # fmt: skip
     share = float((np.sign(means[0][both]) == np.sign(means[1][both])).mean())
-    bottom, top = wilson_limits(share, n, z_value(confidence))
+    bottom, top = wilson_interval(share, n, z_value(confidence))
     return Estimate(
         estimate=share, low=float(bottom), high=float(top), confidence=confidence, n=n, method="wilson",
         se=sqrt(share * (1 - share) / n),

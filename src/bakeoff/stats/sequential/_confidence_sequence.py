@@ -13,12 +13,7 @@ from bakeoff.stats.core._checks import check_confidence, check_count
 from bakeoff.stats.core._dist import log_beta
 from bakeoff.stats.core._result import Estimate, TestResult
 from bakeoff.stats.sequential._betting import outer_root
-from bakeoff.stats.sequential._evalues import (
-    exp_capped,
-    log_normal_mixture,
-    normal_mixture_e_value,
-    unit_scores,
-)
+from bakeoff.stats.sequential._evalues import exp_capped, log_normal_mixture, normal_mixture_e_value, unit_scores
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bakeoff.errors import StatsError
-from bakeoff.stats.core._checks import as_rng, check_confidence, check_count
-from bakeoff.stats.core._moments import as_vector
+from bakeoff.stats.core._checks import as_rng, as_vector, check_confidence, check_count
 from bakeoff.stats.core._result import Estimate
 from bakeoff.stats.judges._ppi import ppi_mean
 from bakeoff.stats.tradeoffs._item_analysis import score_matrix

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bakeoff.stats.core._checks import check_confidence
+from bakeoff.stats.core._checks import as_matrix, check_confidence
 from bakeoff.stats.core._dist import z_value
-from bakeoff.stats.core._moments import as_matrix
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

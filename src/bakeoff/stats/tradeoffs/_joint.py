@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bakeoff.stats.core._moments import item_counts
+from bakeoff.stats.core._resample import item_counts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

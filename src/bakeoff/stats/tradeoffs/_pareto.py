@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from bakeoff.errors import StatsError
-from bakeoff.stats.core._checks import as_rng, check_alpha, check_count, check_unit
+from bakeoff.stats.core._checks import as_matrix, as_rng, check_alpha, check_count, check_unit
 from bakeoff.stats.core._dist import norm_sf
-from bakeoff.stats.core._moments import as_codes, as_matrix
+from bakeoff.stats.core._items import as_codes
 from bakeoff.stats.core._result import Estimate
 from bakeoff.stats.tradeoffs._joint import joint_bootstrap, summary
 

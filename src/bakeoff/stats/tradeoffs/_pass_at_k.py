@@ -10,8 +10,10 @@ import numpy as np
 
 from bakeoff.errors import StatsError
 from bakeoff.stats.core._checks import as_scores, check_confidence, check_count
-from bakeoff.stats.core._moments import as_codes, as_weights, effective_wilson, mean_se
+from bakeoff.stats.core._items import as_codes, as_weights
+from bakeoff.stats.core._mean_fit import fit_mean
 from bakeoff.stats.core._result import Estimate
+from bakeoff.stats.core._wilson import effective_wilson
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -82,7 +84,7 @@ def _estimate(
     codes, _ = as_codes(clusters, len(values))
     usable = ~np.isnan(values) & (weight > 0)
     method = "pass_at_k" if rule == "any" else "pass_hat_k"
-    moments = mean_se(values[usable], weight[usable], codes[usable])
+    moments = fit_mean(values[usable], codes[usable], weight[usable])
     left_out = int((~usable).sum())
     warnings = (f"{left_out} of {len(values)} items have fewer than {k} attempts and are left out",) * bool(left_out)
     base = Estimate(

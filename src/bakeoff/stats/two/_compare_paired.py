@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from bakeoff.errors import StatsError
+from bakeoff.stats.core._mean_fit import ClusterVariance, MeanFit, fit_mean
 from bakeoff.stats.core._result import Alternative, Estimate, TestResult
-from bakeoff.stats.one._clusters import ClusterVariance, MeanFit, fit_mean
 from bakeoff.stats.one._mean import t_limits, t_p_value
 from bakeoff.stats.two._paired_binary import (
     McNemarMethod,

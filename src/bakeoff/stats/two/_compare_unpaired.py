@@ -11,8 +11,8 @@ import numpy as np
 from bakeoff.errors import StatsError
 from bakeoff.stats.core._checks import as_scores
 from bakeoff.stats.core._items import encode_clusters
+from bakeoff.stats.core._mean_fit import MeanFit
 from bakeoff.stats.core._result import Alternative, Estimate, TestResult
-from bakeoff.stats.one._clusters import MeanFit
 from bakeoff.stats.one._mean import t_limits, t_p_value
 from bakeoff.stats.one._side import Side, make_side, resolve_kind
 from bakeoff.stats.two._unpaired import (

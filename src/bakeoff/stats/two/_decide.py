@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from bakeoff.errors import StatsError
 from bakeoff.stats.core._checks import check_alpha, is_number
-from bakeoff.stats.core._dist import norm_ppf
+from bakeoff.stats.core._dist import critical_value, norm_ppf
 from bakeoff.stats.core._result import Verdict
-from bakeoff.stats.one._clusters import critical_value
 from bakeoff.stats.words._format import format_interval, format_p, format_value, supported_decimals
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy as np
 from bakeoff.errors import StatsError
 from bakeoff.stats.core._checks import as_scores, check_confidence
 from bakeoff.stats.core._dist import nct_location, t_ppf, z_value
-from bakeoff.stats.core._items import item_means
+from bakeoff.stats.core._items import item_means, present_means
 from bakeoff.stats.core._result import Estimate
 from bakeoff.stats.two._unpaired import check_two_counts
 
@@ -22,11 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["cliffs_delta", "cohen_d", "cohen_dav", "cohen_dz", "cohen_h", "hedges_g", "odds_ratio", "vargha_delaney"]
 
 _NO_SPREAD = "not estimable: scores need at least two items on each side and some spread"
-
-
-def _present(scores: ArrayLike, name: str) -> Float:
-    means, counts = item_means(as_scores(scores, name))
-    return means[counts > 0]
 
 
 def _aligned(candidate: ArrayLike, baseline: ArrayLike) -> tuple[Float, Float]:
@@ -64,7 +59,7 @@ def cohen_d(candidate: ArrayLike, baseline: ArrayLike, *, confidence: float = 0.
         (1.549, -0.12, 3.13)
     """
     confidence = check_confidence(confidence)
-    a, b = _present(candidate, "candidate"), _present(baseline, "baseline")
+    a, b = present_means(candidate, "candidate"), present_means(baseline, "baseline")
     n1, n2 = a.size, b.size
     d = _pooled_d(a, b)
     if not isfinite(d):
@@ -145,7 +140,7 @@ def cohen_dz(differences: ArrayLike, *, confidence: float = 0.95) -> Estimate:
         (0.555, 0.001, 1.09)
     """
     confidence = check_confidence(confidence)
-    d = _present(differences, "differences")
+    d = present_means(differences, "differences")
     n = d.size
     spread = float(d.std(ddof=1)) if n > 1 else nan
     if not (n > 1 and spread > 1e-12 * float(np.abs(d).max())):
@@ -331,7 +326,7 @@ def cliffs_delta(candidate: ArrayLike, baseline: ArrayLike, *, confidence: float
         0.875
     """
     confidence = check_confidence(confidence)
-    a, b = np.sort(_present(candidate, "candidate")), np.sort(_present(baseline, "baseline"))
+    a, b = np.sort(present_means(candidate, "candidate")), np.sort(present_means(baseline, "baseline"))
     n1, n2 = a.size, b.size
     if min(n1, n2) < 2:
         return _missing(confidence, n1 + n2, "cliffs_delta")

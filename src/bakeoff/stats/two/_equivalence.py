@@ -7,11 +7,11 @@ from math import nan
 from typing import TYPE_CHECKING, Literal, get_args
 
 from bakeoff.errors import StatsError
-from bakeoff.stats.core._checks import as_scores, check_alpha
+from bakeoff.stats.core._checks import check_alpha
 from bakeoff.stats.core._dist import norm_sf
-from bakeoff.stats.core._items import item_means
+from bakeoff.stats.core._items import present_means
+from bakeoff.stats.core._mean_fit import MeanFit, fit_mean
 from bakeoff.stats.core._result import TestResult
-from bakeoff.stats.one._clusters import MeanFit, fit_mean
 from bakeoff.stats.one._mean import t_limits, t_p_value
 from bakeoff.stats.two._decide import check_margin
 from bakeoff.stats.two._paired_binary import PairedTable, paired_proportion_difference, tango_z
@@ -129,8 +129,7 @@ def tost(
         (True, True)
     """
     margin, alpha = _check(margin, alpha, goal)
-    means, counts = item_means(as_scores(differences, "differences"))
-    return _from_fit(fit_mean(means[counts > 0]), margin, alpha, goal, "tost_paired_t")
+    return _from_fit(fit_mean(present_means(differences, "differences")), margin, alpha, goal, "tost_paired_t")
 
 
 def tost_unpaired(
@@ -162,11 +161,8 @@ def tost_unpaired(
         True
     """
     margin, alpha = _check(margin, alpha, goal)
-    fits = []
-    for scores, name in ((candidate, "candidate"), (baseline, "baseline")):
-        means, counts = item_means(as_scores(scores, name))
-        fits.append(fit_mean(means[counts > 0]))
-    return _from_fit(welch_fit(fits[0], fits[1]), margin, alpha, goal, "tost_welch")
+    fit = welch_fit(fit_mean(present_means(candidate, "candidate")), fit_mean(present_means(baseline, "baseline")))
+    return _from_fit(fit, margin, alpha, goal, "tost_welch")
 
 
 def tost_paired_proportions(

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bakeoff.errors import StatsError
-from bakeoff.stats.core._checks import as_rng, as_scores, check_alternative, check_count
+from bakeoff.stats.core._checks import as_rng, check_alternative, check_count
 from bakeoff.stats.core._dist import binom_pmf, log_beta
-from bakeoff.stats.core._items import item_means
+from bakeoff.stats.core._items import present_means
 from bakeoff.stats.core._result import Alternative, TestResult
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def permutation_test(
     """
     alternative = check_alternative(alternative)
     resamples = check_count(resamples, "resamples", minimum=99)
-    a, b = _complete(candidate, "candidate"), _complete(baseline, "baseline")
+    a, b = present_means(candidate, "candidate"), present_means(baseline, "baseline")
     n1, n2 = a.size, b.size
     p, statistic, reason = nan, nan, None
     pooled = np.concatenate([a, b])
@@ -139,11 +139,6 @@ def permutation_test(
         reason=reason,
         assumptions=("all items are independent of each other",),
     )
-
-
-def _complete(scores: ArrayLike, name: str) -> Float:
-    means, counts = item_means(as_scores(scores, name))
-    return means[counts > 0]
 
 
 def _shuffled(pooled: Float, n1: int, resamples: int, rng: np.random.Generator) -> tuple[Float, Float]:

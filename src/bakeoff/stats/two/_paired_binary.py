@@ -12,7 +12,8 @@ from bakeoff.errors import StatsError
 from bakeoff.stats.core._checks import as_scores, check_alternative, check_confidence, check_count
 from bakeoff.stats.core._dist import binom_cdf, binom_pmf, norm_sf, z_value
 from bakeoff.stats.core._result import Alternative, Estimate, TestResult
-from bakeoff.stats.one._proportion import clopper_pearson, wilson_limits
+from bakeoff.stats.core._wilson import wilson_interval
+from bakeoff.stats.one._proportion import clopper_pearson
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -277,8 +278,8 @@ def _newcombe(table: PairedTable, z: float) -> tuple[float, float]:
     n = table.n
     p1 = (table.both + table.candidate_only) / n
     p2 = (table.both + table.baseline_only) / n
-    low1, high1 = wilson_limits(p1, n, z)
-    low2, high2 = wilson_limits(p2, n, z)
+    low1, high1 = wilson_interval(p1, n, z)
+    low2, high2 = wilson_interval(p2, n, z)
     phi = _corrected_phi(table)
     down = (p1 - low1) ** 2 - 2 * phi * (p1 - low1) * (high2 - p2) + (high2 - p2) ** 2
     up = (high1 - p1) ** 2 - 2 * phi * (high1 - p1) * (p2 - low2) + (p2 - low2) ** 2

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bakeoff.stats.core._checks import as_rng, as_scores, check_alternative, check_count
-from bakeoff.stats.core._items import item_means
+from bakeoff.stats.core._checks import as_rng, check_alternative, check_count
+from bakeoff.stats.core._items import present_means
+from bakeoff.stats.core._mean_fit import fit_mean
 from bakeoff.stats.core._result import Alternative, TestResult
-from bakeoff.stats.one._clusters import fit_mean
 from bakeoff.stats.one._mean import no_interval_reason, t_p_value
 
 if TYPE_CHECKING:
@@ -22,11 +22,6 @@ __all__ = ["one_sample_t", "sign_flip"]
 
 EXACT_SIGN_FLIPS = 16
 """Enumerate all sign patterns up to this many non-zero differences (65,536 patterns)."""
-
-
-def _present(differences: ArrayLike) -> Float:
-    means, counts = item_means(as_scores(differences, "differences"))
-    return means[counts > 0]
 
 
 def one_sample_t(differences: ArrayLike, *, alternative: Alternative = "two-sided") -> TestResult:
@@ -50,7 +45,7 @@ def one_sample_t(differences: ArrayLike, *, alternative: Alternative = "two-side
         0.0497
     """
     alternative = check_alternative(alternative)
-    fit = fit_mean(_present(differences))
+    fit = fit_mean(present_means(differences, "differences"))
     usable = fit.se > 0
     return TestResult(
         p_value=t_p_value(fit.mean / fit.se, fit.df, alternative) if usable else nan,
@@ -96,7 +91,7 @@ def sign_flip(
     """
     alternative = check_alternative(alternative)
     resamples = check_count(resamples, "resamples", minimum=99)
-    values = _present(differences)
+    values = present_means(differences, "differences")
     moved = values[values != 0]
     exact = moved.size <= EXACT_SIGN_FLIPS
     if values.size == 0:

@@ -10,7 +10,7 @@ import numpy as np
 from bakeoff.errors import StatsError
 from bakeoff.stats.core._checks import as_scores
 from bakeoff.stats.core._items import as_weights, encode_clusters, identical_repeats, item_means
-from bakeoff.stats.one._clusters import MeanFit, fit_mean
+from bakeoff.stats.core._mean_fit import MeanFit, fit_mean
 from bakeoff.stats.two._paired_binary import PairedTable
 
 if TYPE_CHECKING:

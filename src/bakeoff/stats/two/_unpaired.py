@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from bakeoff.errors import StatsError
-from bakeoff.stats.core._checks import as_scores, check_alternative, check_confidence, check_count
+from bakeoff.stats.core._checks import check_alternative, check_confidence, check_count
 from bakeoff.stats.core._dist import norm_sf, z_value
-from bakeoff.stats.core._items import item_means
+from bakeoff.stats.core._items import present_means
+from bakeoff.stats.core._mean_fit import MeanFit, fit_mean
 from bakeoff.stats.core._result import Alternative, Estimate, TestResult
-from bakeoff.stats.one._clusters import MeanFit, fit_mean
+from bakeoff.stats.core._wilson import wilson_interval
 from bakeoff.stats.one._mean import t_limits, t_p_value
-from bakeoff.stats.one._proportion import wilson_limits
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -137,8 +137,8 @@ def proportion_difference(
 
 
 def _newcombe(p1: float, n1: int, p2: float, n2: int, z: float) -> tuple[float, float]:
-    low1, high1 = wilson_limits(p1, n1, z)
-    low2, high2 = wilson_limits(p2, n2, z)
+    low1, high1 = wilson_interval(p1, n1, z)
+    low2, high2 = wilson_interval(p2, n2, z)
     d = p1 - p2
     return d - sqrt((p1 - low1) ** 2 + (high2 - p2) ** 2), d + sqrt((high1 - p1) ** 2 + (p2 - low2) ** 2)
 
@@ -344,11 +344,7 @@ def welch_test(candidate: ArrayLike, baseline: ArrayLike, *, alternative: Altern
 
 
 def _two_fits(candidate: ArrayLike, baseline: ArrayLike) -> MeanFit:
-    fits = []
-    for scores, name in ((candidate, "candidate"), (baseline, "baseline")):
-        means, counts = item_means(as_scores(scores, name))
-        fits.append(fit_mean(means[counts > 0]))
-    return welch_fit(fits[0], fits[1])
+    return welch_fit(fit_mean(present_means(candidate, "candidate")), fit_mean(present_means(baseline, "baseline")))
 
 
 def _welch_reason(fit: MeanFit) -> str | None:

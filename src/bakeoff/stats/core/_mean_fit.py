@@ -1,0 +1,95 @@
+"""A mean, its standard error and degrees of freedom: plain, weighted or clustered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf, nan, sqrt
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from bakeoff.stats.core._items import group_sums
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Float = NDArray[np.float64]
+    Codes = NDArray[np.intp]
+
+__all__ = ["ROUNDING", "ClusterVariance", "MeanFit", "fit_mean"]
+
+ClusterVariance = Literal["cr0", "cr1", "cr2", "cluster_means"]
+"""How clusters enter the standard error; see `clustered_mean`."""
+
+
+ROUNDING = 1e-12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeanFit:
+    """A mean with the standard error and degrees of freedom that its interval and test use."""
+
+    mean: float
+    se: float
+    df: float
+    n_units: int
+    """Clusters where there are any, else items."""
+
+
+def fit_mean(
+    values: Float,
+    codes: Codes | None = None,
+    weights: Float | None = None,
+    variance: ClusterVariance = "cr2",
+    *,
+    scale: float | None = None,
+) -> MeanFit:
+    """Fit the mean of complete values; `se` and `df` are `nan` below two units.
+
+    Without clusters and weights this is the textbook mean, sd / sqrt(n) and n - 1. Weights without
+    clusters treat each item as its own cluster (HC2). A spread that is only rounding noise at the
+    size of the numbers (`scale`, by default the largest value) is a standard error of exactly 0.
+    """
+    n = values.size
+    if scale is None:
+        scale = float(np.abs(values).max()) if n else 0.0
+    if n == 0:
+        return MeanFit(mean=nan, se=nan, df=nan, n_units=0)
+    if codes is None and weights is None:
+        mean = float(values.mean())
+        if n == 1:
+            return MeanFit(mean=mean, se=nan, df=nan, n_units=1)
+        residuals = values - mean
+        residuals[np.abs(residuals) < ROUNDING * scale] = 0.0
+        return MeanFit(mean=mean, se=sqrt(float(residuals @ residuals) / (n - 1) / n), df=n - 1.0, n_units=n)
+    w = np.ones(n) if weights is None else weights
+    if codes is None:
+        sums, totals = w * values, w
+    else:
+        sums, totals = group_sums(codes, w * values), group_sums(codes, w)
+    kept = totals > 0
+    sums, totals = sums[kept], totals[kept]
+    if variance == "cluster_means":
+        return fit_mean(sums / totals, scale=scale)
+    return _robust_fit(sums, totals, variance, scale)
+
+
+def _robust_fit(sums: Float, totals: Float, variance: ClusterVariance, scale: float) -> MeanFit:
+    """Fit from the weighted sum and total weight of each cluster."""
+    n_units, weight = sums.size, float(totals.sum())
+    if n_units == 0:
+        return MeanFit(mean=nan, se=nan, df=nan, n_units=0)
+    mean = float(sums.sum()) / weight
+    if n_units < 2:
+        return MeanFit(mean=mean, se=nan, df=nan, n_units=n_units)
+    share = totals / weight
+    scores = sums / weight - mean * share
+    scores[np.abs(scores) < ROUNDING * scale * share] = 0.0
+    if variance == "cr2":
+        b2 = share**2 / (1 - share)
+        df = 1.0 / float(np.sum(share**2) + np.sum(b2) ** 2 - np.sum(b2**2))
+        return MeanFit(mean=mean, se=sqrt(float(np.sum(scores**2 / (1 - share)))), df=df, n_units=n_units)
+    raw = float(scores @ scores)
+    if variance == "cr0":
+        return MeanFit(mean=mean, se=sqrt(raw), df=inf, n_units=n_units)
+    return MeanFit(mean=mean, se=sqrt(raw * n_units / (n_units - 1)), df=n_units - 1.0, n_units=n_units)
