@@ -231,6 +231,9 @@ async def test_a_rerun_is_free(store: LocalStore) -> None:
     await execute(prepare(store, spec), store=store.paths)
     second = await execute(prepare(store, spec), store=store.paths)
     assert all(store.trials(second.run_id).column("cached").to_pylist())
+    assert second.cost_usd == 0.0
+    resources = analyse(store, second.run_id).resources
+    assert all(entry.cost_usd > 0 and entry.spent_usd == 0 for entry in resources), "what it costs, and what was spent"
 
 
 async def test_a_resumed_run_remembers_what_was_spent(store: LocalStore) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from typing_extensions import override
 
 from bakeoff.errors import SpecError
 from bakeoff.stats import Bandit, PairedRace, RaceConfig, SequentialComparison, SequentialConfig, Thompson
@@ -142,9 +143,11 @@ class _Sequential(_Searching):
         self.open = {variant: SequentialComparison(config) for variant in rivals}
         self.better: list[tuple[float, str]] = []
 
+    @override
     def active(self) -> list[str]:
         return [self.baseline, *self.open] if self.open else []
 
+    @override
     def look(self, items: NDArray[np.int64]) -> list[dict[str, Any]]:
         decisions: list[dict[str, Any]] = []
         for variant, comparison in list(self.open.items()):
@@ -163,6 +166,7 @@ class _Sequential(_Searching):
                 )
         return decisions
 
+    @override
     def winner(self) -> str | None:
         return max(self.better)[1] if self.better else None
 
@@ -187,9 +191,11 @@ class _Racing(_Searching):
         self.stopped = False
         self.leader: str | None = None
 
+    @override
     def active(self) -> list[str]:
         return [] if self.stopped else list(self.race.survivors)
 
+    @override
     def look(self, items: NDArray[np.int64]) -> list[dict[str, Any]]:
         before = set(self.race.survivors)
         result = self.race.update({name: self._units(items, name) for name in self.race.survivors})
@@ -217,6 +223,7 @@ class _Racing(_Searching):
         totals = np.bincount(codes, np.where(present, means, 0.0))
         return np.divide(totals, sizes, out=np.full(len(sizes), np.nan), where=sizes > 0)
 
+    @override
     def winner(self) -> str | None:
         return self.leader
 
@@ -240,6 +247,7 @@ class _Bandit(_Searching):
         self.pulled: list[tuple[str, int]] = []
         self.rounds = 0
 
+    @override
     def next_round(self) -> Round | None:
         if max(self.next.values()) >= len(self.order):
             return self.confirm()
@@ -260,6 +268,7 @@ class _Bandit(_Searching):
                 self.bandit.cancel(arm)
         return self.search.assign(wanted)
 
+    @override
     def decide(self) -> list[dict[str, Any]]:
         if self.confirming:
             return super().decide()
@@ -274,6 +283,7 @@ class _Bandit(_Searching):
             return value
         return 1 - value if self.bounded else -value
 
+    @override
     def winner(self) -> str | None:
         means = self.bandit.means
         known = [name for name in self.variants if means[name] == means[name]]

@@ -40,7 +40,9 @@ class Resources:
     trials: int
     failed: int
     cost_usd: float
-    """Of all its trials; `nan` when no price is known for any."""
+    """What its answers cost, those from the cache at their price; `nan` when no price is known for any."""
+    spent_usd: float
+    """Spent on it in this run; nothing for answers from the cache."""
     cost_usd_per_trial: float
     latency_p50_ms: float
     latency_p95_ms: float
@@ -210,7 +212,8 @@ def analyse_cubes(
     plan = replace(plan, baseline=pairs[0][1], explicit=tuple(pairs))
     used = {entry.variant: entry for entry in _resources(store, manifest)}
     empty = Resources(
-        variant="", trials=0, failed=0, cost_usd=nan, cost_usd_per_trial=nan, latency_p50_ms=nan, latency_p95_ms=nan,
+        variant="", trials=0, failed=0, cost_usd=nan, spent_usd=0.0, cost_usd_per_trial=nan, latency_p50_ms=nan,
+        latency_p95_ms=nan,
         ttft_p50_ms=nan, input_tokens=nan, output_tokens=nan,
     )  # fmt: skip
     resources = tuple(replace(used.get(name.removesuffix(" (after)"), empty), variant=name) for name in cube.variants)
@@ -228,7 +231,7 @@ def _assemble(
     confirmed: Comparison | None = None,
 ) -> Analysis:
     trials = sum(entry.trials for entry in resources)
-    cost = float(np.nansum([entry.cost_usd for entry in resources])) if resources else 0.0
+    spent = sum(entry.spent_usd for entry in resources)
     return Analysis(
         run_id=manifest.run_id,
         name=manifest.name,
@@ -246,7 +249,7 @@ def _assemble(
         trials=trials,
         planned_trials=manifest.planned_trials,
         failed=sum(entry.failed for entry in resources),
-        cost_usd=max(cost, manifest.cost_usd),
+        cost_usd=manifest.cost_usd if manifest.status in ("complete", "partial") else spent,
         seconds=manifest.seconds,
         headline=_headline(analysed, manifest, plan),
         methods=_methods(analysed, manifest, plan),
@@ -514,7 +517,8 @@ def _resources(store: LocalStore, manifest: Manifest) -> tuple[Resources, ...]:
     table = store.trials(
         manifest.run_id,
         columns=[
-            "variant", "ok", "error_kind", "cost_usd", "latency_ms", "ttft_ms", "input_tokens", "output_tokens"
+            "variant", "ok", "error_kind", "cached", "cost_usd", "latency_ms", "ttft_ms", "input_tokens",
+            "output_tokens",
         ],
     )  # fmt: skip
     encoded = table.column("variant").combine_chunks().dictionary_encode()
@@ -522,7 +526,7 @@ def _resources(store: LocalStore, manifest: Manifest) -> tuple[Resources, ...]:
     codes = encoded.indices.to_numpy(zero_copy_only=False)
     columns = {
         name: table.column(name).to_numpy(zero_copy_only=False).astype(np.float64)
-        for name in ("ok", "cost_usd", "latency_ms", "ttft_ms", "input_tokens", "output_tokens")
+        for name in ("ok", "cached", "cost_usd", "latency_ms", "ttft_ms", "input_tokens", "output_tokens")
     }
     kinds = table.column("error_kind")
     rows: list[Resources] = []
@@ -542,6 +546,7 @@ def _resources(store: LocalStore, manifest: Manifest) -> tuple[Resources, ...]:
                 trials=len(ok),
                 failed=failed,
                 cost_usd=float(np.nansum(cost)) if np.isfinite(cost).any() else nan,
+                spent_usd=float(np.nansum(cost[columns["cached"][mine] == 0])),
                 cost_usd_per_trial=_mean(cost),
                 latency_p50_ms=_quantile(columns["latency_ms"][mine], 0.5),
                 latency_p95_ms=_quantile(columns["latency_ms"][mine], 0.95),

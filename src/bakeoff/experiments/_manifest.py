@@ -95,6 +95,7 @@ class Manifest(BaseModel):
     counts: dict[str, int] = Field(default_factory=dict)
     """`trials`, `failed`, `scores`, `unscored`, once sealed."""
     cost_usd: float = 0.0
+    """Spent in this run; answers from the cache were paid for before."""
     environment: dict[str, str] = Field(default_factory=dict)
     git: dict[str, str] = Field(default_factory=dict)
     tags: dict[str, Any] = Field(default_factory=dict)

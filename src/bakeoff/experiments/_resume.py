@@ -36,7 +36,8 @@ class Resumed:
         """Start the tally where the earlier sessions ended."""
         for event, scores in self.finished:
             value = next((row[1] for row in scores if row[0] == primary), None)
-            cost = (event.get("cost") or 0.0) + sum(row[6] or 0.0 for row in scores)
+            paid = 0.0 if event.get("hit") else event.get("cost") or 0.0
+            cost = paid + sum(row[6] or 0.0 for row in scores)
             kind = event["err"][0] if "err" in event else ""
             tally.reuse(event["v"], ok="err" not in event, kind=kind, value=value, cost_usd=cost)
 
@@ -70,7 +71,7 @@ def read_resumed(paths: RunPaths, manifest: Manifest, experiment: Experiment, *,
         if needs_scores:
             resumed.unscored.append(event)
         else:
-            slim = {key: event[key] for key in ("v", "i", "k", "r", "err", "cost") if key in event}
+            slim = {key: event[key] for key in ("v", "i", "k", "r", "err", "cost", "hit") if key in event}
             resumed.finished.append((slim, [[row[0], row[1], None, None, None, None, row[6]] for row in scores]))
     resumed.spent = charges.total(manifest.seconds)
     return resumed

@@ -269,6 +269,8 @@ class _Session:
         except BudgetExceeded:
             raise
         except TargetError as error:
+            if error.kind == "budget":  # refused before it was sent, for instance for want of a price
+                raise BudgetExceeded(str(error)) from error
             self._fail(trial, error.kind, str(error))
             return
         self._hopeless[trial.variant] = -1
@@ -287,7 +289,8 @@ class _Session:
         else:
             event["s"] = score_rows(scores)
             self.journal.append(event)
-        self.tally.answered(trial.variant, scores, result.cost_usd)
+        # An answer from the cache keeps what it once cost, which is what the variant costs; it is not spent again.
+        self.tally.answered(trial.variant, scores, None if result.cached else result.cost_usd)
         round_.observe(trial.index, trial.variant, trial.repeat, scores)
 
     def _context(self, trial: _Trial, result: TargetResult) -> EvaluatorContext:

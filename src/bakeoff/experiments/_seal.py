@@ -46,7 +46,7 @@ def seal_run(paths: RunPaths, manifest: Manifest, *, stopped_because: str | None
                 trial_file.write_batch(trials)
                 score_file.write_batch(scores)
                 counts.update(_counts(trials, scores))
-                cost += _sum(trials, "cost_usd") + _sum(scores, "cost_usd")
+                cost += _paid(trials) + sum(value for value in scores.column("cost_usd").to_pylist() if value)
         for source, target in zip(temporary, (paths.trials, paths.scores), strict=True):
             source.replace(target)
     except OSError as error:
@@ -88,5 +88,7 @@ def _counts(trials: pa.RecordBatch, scores: pa.RecordBatch) -> dict[str, int]:
     }
 
 
-def _sum(batch: pa.RecordBatch, column: str) -> float:
-    return sum(value for value in batch.column(column).to_pylist() if value is not None)
+def _paid(trials: pa.RecordBatch) -> float:
+    """Sum what was spent: an answer from the cache keeps the cost it once had, but nobody paid it again."""
+    costs, cached = trials.column("cost_usd").to_pylist(), trials.column("cached").to_pylist()
+    return sum(cost for cost, hit in zip(costs, cached, strict=True) if cost and not hit)

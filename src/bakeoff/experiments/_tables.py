@@ -147,7 +147,8 @@ class JournalIndex:
             scores.extend(_score_row(trial, row) for row in rows)
             if len(trials) >= _CHUNK:
                 yield _batch(trials, TRIAL_COLUMNS), _batch(scores, SCORE_COLUMNS)
-                trials, scores = [], []
+                trials.clear()
+                scores.clear()
         if trials:
             yield _batch(trials, TRIAL_COLUMNS), _batch(scores, SCORE_COLUMNS)
 
