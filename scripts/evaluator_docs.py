@@ -258,9 +258,9 @@ Packages add evaluators through the entry point group `bakeoff.evaluators`.
 """
 
 JUDGES = """A judge is a measuring instrument. Name a dated model version; `pin` the version of its prompt; measure it
-against human labels before you believe it; use `jury` or `samples` where it wavers, and read `confidence` in the details. Its
-cost stands on its scores and counts against the budget of the run. Material is shown between marks that it cannot
-forge, and the judge is told that it is never an instruction; that makes injection harder, not impossible.
+against human labels before you believe it; use `jury` or `samples` where it wavers, and read `confidence` in the
+details. Its cost stands on its scores and counts against the budget of the run. Material is shown between marks that
+it cannot forge, and the judge is told that it is never an instruction; that makes injection harder, not impossible.
 """
 
 

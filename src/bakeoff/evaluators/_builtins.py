@@ -5,6 +5,7 @@ from __future__ import annotations
 from bakeoff.evaluators import (
     _checks_format,
     _checks_json,
+    _checks_label,
     _checks_language,
     _checks_length,
     _checks_number,
@@ -20,6 +21,7 @@ from bakeoff.evaluators import (
     _judge_geval,
     _judges,
     _judges_rag,
+    _judges_rubric,
     _metrics_retrieval,
     _metrics_text,
     _metrics_words,
@@ -30,6 +32,7 @@ from bakeoff.evaluators import (
 __all__ = [
     "_checks_format",
     "_checks_json",
+    "_checks_label",
     "_checks_language",
     "_checks_length",
     "_checks_number",
@@ -45,6 +48,7 @@ __all__ = [
     "_judge_geval",
     "_judges",
     "_judges_rag",
+    "_judges_rubric",
     "_metrics_retrieval",
     "_metrics_text",
     "_metrics_words",

@@ -392,6 +392,18 @@ class Judge(ModelJudge):
         return (median(numbers) if self.join == "median" else mean), max(0.0, 1 - 2 * spread)
 
 
+def reference_text(context: EvaluatorContext, given: Any) -> str:
+    """Give what was expected as text: `given`, else that of the item.
+
+    Raises:
+        CannotScoreError: There is neither.
+    """
+    value = given if given is not None else context.expected
+    if value is None:
+        raise CannotScoreError("the item has no `expected` value to judge against")
+    return as_text(value)
+
+
 def shown_inputs(context: EvaluatorContext) -> list[Section]:
     """Show the inputs of an item: one as it is, several by name."""
     if not context.inputs:
