@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -153,12 +153,18 @@ def _client_class() -> Callable[[Post], Any]:
     return Client
 
 
+@lru_cache(maxsize=64)
+def _request_to(url: str) -> Any:
+    import httpx
+
+    return httpx.Request("POST", url)
+
+
 async def _whole(post: Post, call: Call) -> Any:
     import httpx
 
     body = await post.whole(call)
-    request = httpx.Request("POST", call.url)
-    return httpx.Response(call.status or 200, headers=_plain_headers(call), content=body, request=request)
+    return httpx.Response(call.status or 200, headers=_plain_headers(call), content=body, request=_request_to(call.url))
 
 
 async def _streamed(post: Post, call: Call) -> Any:
@@ -166,9 +172,10 @@ async def _streamed(post: Post, call: Call) -> Any:
 
     pieces = post.pieces(call)
     first = await anext(pieces, b"")  # waits for the status
-    request = httpx.Request("POST", call.url)
     stream = _body_class()(first, pieces)
-    return httpx.Response(call.status or 200, headers=_plain_headers(call), stream=stream, request=request)
+    return httpx.Response(
+        call.status or 200, headers=_plain_headers(call), stream=stream, request=_request_to(call.url)
+    )
 
 
 @cache

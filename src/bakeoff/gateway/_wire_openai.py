@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["OpenAIPlan", "is_openai_compatible", "is_plain", "openai_plan"]
 
 _COMMON = frozenset({"temperature", "top_p", "max_tokens", "stop", "tools", "tool_choice"})
-_SAMPLING = frozenset({"frequency_penalty", "presence_penalty", "n", "seed", "user", "logit_bias"})
+_SAMPLING = frozenset({"frequency_penalty", "presence_penalty", "n", "seed", "logit_bias"})
+_TOOL_PARAMS = frozenset({"tool_choice", "parallel_tool_calls"})
 _LOGPROBS = frozenset({"logprobs", "top_logprobs"})
 _OPENAI = _COMMON | _SAMPLING | _LOGPROBS | {"max_completion_tokens", "parallel_tool_calls", "response_format"}
 
@@ -160,9 +161,12 @@ def openai_plan(request: ModelRequest, env: Mapping[str, str]) -> OpenAIPlan | N
 
 
 def _goes_through(request: ModelRequest, name: str, model: str, provider: _Provider) -> bool:
-    for parameter, value in request.params.items():
+    params = request.params
+    for parameter, value in params.items():
         if parameter != "sim" and (value is None or parameter not in provider.params):
             return False
+    if "tools" not in params and _TOOL_PARAMS.intersection(params):
+        return False  # LiteLLM leaves them out
     return _is_simple(request.model, name, model)
 
 

@@ -142,7 +142,7 @@ def is_correct(probability: float, item: object, call: object, knobs: SimParams)
     """
     shared = knobs.item_correlation
     luck = math.sqrt(shared) * normal(knobs.seed, "item", item) + math.sqrt(1 - shared) * normal(
-        knobs.seed, "call", call
+        knobs.seed, "call", item, call
     )
     return _STANDARD.cdf(luck) < probability
 

@@ -121,7 +121,7 @@ def _skilled(
     temperature = float(raw_temperature) if isinstance(raw_temperature, (int, float)) else 1.0
     item = context.get("item_id", prompt)
     # At temperature 0 every repeat is the same answer.
-    call = (model, prompt, repeat if temperature > 0 else 0)
+    call = (model, item, prompt, repeat if temperature > 0 else 0)
     schema = _wanted_json(params)
     if "expected" not in context:
         if schema is None:
