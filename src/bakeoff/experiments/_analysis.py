@@ -1,24 +1,26 @@
-"""From scores to an answer: leaderboard, comparisons, verdicts and health warnings, as plain data.
+"""From scores to an answer: leaderboard, comparisons, verdicts and health warnings.
 
-Every face - command line, dashboard, notebook, report, gate, MLflow - renders this and computes nothing itself.
+Every face - command line, dashboard, notebook, report, gate, MLflow - renders what comes out and computes nothing.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from itertools import combinations
 from math import isnan, nan
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from bakeoff.errors import SpecError
+from bakeoff.experiments._answer import Analysis, Comparison, MetricAnalysis, Resources, VariantScore
 from bakeoff.experiments._cube import ItemInfo, ScoreCube, item_info, score_cubes
+from bakeoff.experiments._headline import headline, methods
 from bakeoff.experiments._health import health_warnings
-from bakeoff.experiments._json import plain
+from bakeoff.experiments._question import Question
+from bakeoff.experiments._resources import read_resources
 from bakeoff.experiments._saved import allocation_words
 from bakeoff.experiments._watched import Watch, watch_of, watched_differences, watched_estimate
-from bakeoff.stats import Difference, Estimate, adjust, compare, decide, describe, methods_paragraph, summarize
+from bakeoff.stats import Difference, Estimate, adjust, compare, decide, describe, summarize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,126 +31,7 @@ if TYPE_CHECKING:
     from bakeoff.experiments._store import LocalStore
     from bakeoff.stats import Kind
 
-__all__ = ["Analysis", "Comparison", "MetricAnalysis", "Resources", "VariantScore", "analyse"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resources:
-    """What a variant took."""
-
-    variant: str
-    trials: int
-    failed: int
-    cost_usd: float
-    """What its answers cost, those from the cache at their price; `nan` when no price is known for any."""
-    spent_usd: float
-    """Spent on it in this run; nothing for answers from the cache."""
-    cost_usd_per_trial: float
-    latency_p50_ms: float
-    latency_p95_ms: float
-    ttft_p50_ms: float
-    input_tokens: float
-    """Mean by trial."""
-    output_tokens: float
-    errors: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VariantScore:
-    """One variant on one metric."""
-
-    variant: str
-    estimate: Estimate
-    n_items: int
-    """Items with at least one score."""
-    n_missing: int
-    """Trials planned and not scored: failed, not run, or unscorable."""
-    rank: int
-    labels: dict[str, int] = field(default_factory=dict)
-    """Counts by word, for label metrics."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """One variant against another on one metric."""
-
-    metric: str
-    candidate: str
-    baseline: str
-    difference: Difference
-    improved: int
-    """Items on which the candidate did better."""
-    regressed: int
-    same: int
-    label: Literal["better", "worse", "higher", "lower", "equivalent", "inconclusive"]
-    """The verdict; `higher` or `lower` where the metric says that neither direction is better."""
-    words: str
-    """One plain paragraph."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricAnalysis:
-    """One metric over all variants."""
-
-    metric: str
-    kind: Literal["binary", "bounded", "continuous", "label"]
-    higher_is_better: bool | None
-    unit: str
-    role: Literal["primary", "guardrail", "other"]
-    scores: tuple[VariantScore, ...]
-    comparisons: tuple[Comparison, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Analysis:
-    """The whole answer of a run."""
-
-    run_id: str
-    name: str
-    status: str
-    is_simulated: bool
-    baseline: str
-    primary: str
-    alpha: float
-    confidence: float
-    correction: str
-    margin: float | None
-    dataset: str
-    n_items: int
-    repeats: int
-    trials: int
-    planned_trials: int
-    failed: int
-    cost_usd: float
-    seconds: float
-    headline: str
-    """The answer to the declared question in one sentence."""
-    methods: str
-    """How the numbers came about: a paragraph fit for a report."""
-    allocation: str
-    """What an allocation decided and saved; empty when every trial was run."""
-    confirmation: Comparison | None
-    """The selected winner re-tested on items that had no part in selecting it."""
-    metrics: tuple[MetricAnalysis, ...]
-    resources: tuple[Resources, ...]
-    warnings: tuple[str, ...]
-
-    def metric(self, name: str | None = None) -> MetricAnalysis:
-        """Return one metric; the primary one when no name is given.
-
-        Raises:
-            SpecError: There is no such metric.
-        """
-        wanted = name or self.primary
-        for metric in self.metrics:
-            if metric.metric == wanted:
-                return metric
-        raise SpecError(f"there is no metric {wanted!r}; this run has {', '.join(m.metric for m in self.metrics)}")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON data; `nan` becomes null."""
-        data: dict[str, Any] = _null_nan(plain_floats(asdict(self)))
-        return data
+__all__ = ["analyse", "analyse_cubes"]
 
 
 def analyse(
@@ -176,12 +59,12 @@ def analyse(
         SpecError: A variant or metric that the run does not have.
     """
     manifest = store.manifest(run_id)
-    plan = _Plan.of(manifest, baseline=baseline, pairs=pairs, alpha=alpha, margin=margin)
+    plan = Question.of(manifest, baseline=baseline, pairs=pairs, alpha=alpha, margin=margin)
     cubes = score_cubes(store, manifest, metrics=metrics)
     items = item_info(store, manifest)
     watch = watch_of(manifest, items)
     analysed = tuple(_metric(cube, manifest, plan, items, watch) for cube in cubes.values())
-    resources = _resources(store, manifest)
+    resources = read_resources(store, manifest)
     warnings = health_warnings(manifest, cubes, resources)
     confirmed = _confirmation(cubes.get(manifest.primary), analysed, manifest, plan, items, watch)
     return _assemble(manifest, plan, analysed, resources, warnings, confirmed)
@@ -208,9 +91,9 @@ def analyse_cubes(
         alpha: Level, instead of the declared one.
         margin: Largest difference that does not matter, instead of the declared one.
     """
-    plan = _Plan.of(manifest, baseline=None, pairs=None, alpha=alpha, margin=margin)
+    plan = Question.of(manifest, baseline=None, pairs=None, alpha=alpha, margin=margin)
     plan = replace(plan, baseline=pairs[0][1], explicit=tuple(pairs))
-    used = {entry.variant: entry for entry in _resources(store, manifest)}
+    used = {entry.variant: entry for entry in read_resources(store, manifest)}
     empty = Resources(
         variant="", trials=0, failed=0, cost_usd=nan, spent_usd=0.0, cost_usd_per_trial=nan, latency_p50_ms=nan,
         latency_p95_ms=nan,
@@ -224,7 +107,7 @@ def analyse_cubes(
 
 def _assemble(
     manifest: Manifest,
-    plan: _Plan,
+    plan: Question,
     analysed: tuple[MetricAnalysis, ...],
     resources: tuple[Resources, ...],
     warnings: tuple[str, ...],
@@ -251,8 +134,8 @@ def _assemble(
         failed=sum(entry.failed for entry in resources),
         cost_usd=manifest.cost_usd if manifest.status in ("complete", "partial") else spent,
         seconds=manifest.seconds,
-        headline=_headline(analysed, manifest, plan),
-        methods=_methods(analysed, manifest, plan),
+        headline=headline(analysed, manifest, plan),
+        methods=methods(analysed, manifest, plan),
         allocation=allocation_words(manifest, trials, plan.alpha),
         confirmation=confirmed,
         metrics=analysed,
@@ -261,52 +144,9 @@ def _assemble(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Plan:
-    baseline: str
-    pairs: Literal["baseline", "all"]
-    alpha: float
-    alternative: Literal["two-sided", "greater", "less"]
-    correction: Literal["holm", "hochberg", "bh", "by", "bonferroni", "none"]
-    margin: float | None
-    guardrails: tuple[str, ...]
-    interval: str | None
-    test: str | None
-    seed: int
-    explicit: tuple[tuple[str, str], ...] = ()
-    """(candidate, baseline) pairs that replace `pairs`."""
-
-    @classmethod
-    def of(
-        cls,
-        manifest: Manifest,
-        *,
-        baseline: str | None,
-        pairs: Literal["baseline", "all"] | None,
-        alpha: float | None,
-        margin: float | None,
-    ) -> _Plan:
-        from bakeoff.experiments._spec import AnalysisSpec
-
-        declared = AnalysisSpec.model_validate(manifest.spec.get("analysis", {}))
-        chosen = baseline or manifest.baseline
-        if chosen not in manifest.variant_names:
-            raise SpecError(f"there is no variant {chosen!r}; this run has {', '.join(manifest.variant_names)}")
-        return cls(
-            baseline=chosen,
-            pairs=pairs or declared.compare,
-            alpha=alpha if alpha is not None else declared.alpha,
-            alternative=declared.alternative,
-            correction=declared.correction,
-            margin=margin if margin is not None else declared.margin,
-            guardrails=tuple(declared.guardrails),
-            interval=declared.interval,
-            test=declared.test,
-            seed=int(manifest.spec.get("seed", 0)),
-        )
-
-
-def _metric(cube: ScoreCube, manifest: Manifest, plan: _Plan, items: ItemInfo, watch: Watch | None) -> MetricAnalysis:
+def _metric(
+    cube: ScoreCube, manifest: Manifest, plan: Question, items: ItemInfo, watch: Watch | None
+) -> MetricAnalysis:
     head = next((m for m in manifest.metrics if m.metric == cube.metric), None) or next(
         (m for m in manifest.metrics if cube.metric.startswith(f"{m.metric}.")), None
     )
@@ -343,7 +183,7 @@ def _kind(cube: ScoreCube, declared: str | None) -> Literal["binary", "bounded",
 
 
 def _scores(
-    cube: ScoreCube, kind: str, plan: _Plan, items: ItemInfo, watch: Watch | None, *, higher_is_better: bool
+    cube: ScoreCube, kind: str, plan: Question, items: ItemInfo, watch: Watch | None, *, higher_is_better: bool
 ) -> tuple[VariantScore, ...]:
     planned = cube.values.shape[1] * cube.values.shape[2]
     rows: list[VariantScore] = []
@@ -377,7 +217,7 @@ def _stat_kind(kind: str) -> Kind:
 
 
 def _comparisons(
-    cube: ScoreCube, kind: str, plan: _Plan, items: ItemInfo, direction: bool | None, watch: Watch | None
+    cube: ScoreCube, kind: str, plan: Question, items: ItemInfo, direction: bool | None, watch: Watch | None
 ) -> tuple[Comparison, ...]:
     higher_is_better = direction is not False
     if plan.explicit:
@@ -416,7 +256,14 @@ def _comparisons(
 
 
 def _compared(
-    cube: ScoreCube, candidate: str, baseline: str, kind: str, plan: _Plan, items: ItemInfo, *, higher_is_better: bool
+    cube: ScoreCube,
+    candidate: str,
+    baseline: str,
+    kind: str,
+    plan: Question,
+    items: ItemInfo,
+    *,
+    higher_is_better: bool,
 ) -> Difference:
     return compare(
         cube.of(candidate),
@@ -454,7 +301,7 @@ def _confirmation(
     cube: ScoreCube | None,
     analysed: Sequence[MetricAnalysis],
     manifest: Manifest,
-    plan: _Plan,
+    plan: Question,
     items: ItemInfo,
     watch: Watch | None,
 ) -> Comparison | None:
@@ -511,146 +358,3 @@ def _flips(
     up, down = int((gaps > 1e-12).sum()), int((gaps < -1e-12).sum())
     same = len(gaps) - up - down
     return (up, down, same) if higher_is_better else (down, up, same)
-
-
-def _resources(store: LocalStore, manifest: Manifest) -> tuple[Resources, ...]:
-    table = store.trials(
-        manifest.run_id,
-        columns=[
-            "variant", "ok", "error_kind", "cached", "cost_usd", "latency_ms", "ttft_ms", "input_tokens",
-            "output_tokens",
-        ],
-    )  # fmt: skip
-    encoded = table.column("variant").combine_chunks().dictionary_encode()
-    names = encoded.dictionary.to_pylist()
-    codes = encoded.indices.to_numpy(zero_copy_only=False)
-    columns = {
-        name: table.column(name).to_numpy(zero_copy_only=False).astype(np.float64)
-        for name in ("ok", "cached", "cost_usd", "latency_ms", "ttft_ms", "input_tokens", "output_tokens")
-    }
-    kinds = table.column("error_kind")
-    rows: list[Resources] = []
-    for variant in manifest.variant_names:
-        mine = codes == names.index(variant) if variant in names else np.zeros(len(codes), dtype=bool)
-        ok = columns["ok"][mine]
-        failed = int(len(ok) - ok.sum())
-        errors: dict[str, int] = {}
-        if failed:
-            for entry in kinds.filter(mine).value_counts().to_pylist():
-                if entry["values"] is not None:
-                    errors[entry["values"]] = entry["counts"]
-        cost = columns["cost_usd"][mine]
-        rows.append(
-            Resources(
-                variant=variant,
-                trials=len(ok),
-                failed=failed,
-                cost_usd=float(np.nansum(cost)) if np.isfinite(cost).any() else nan,
-                spent_usd=float(np.nansum(cost[columns["cached"][mine] == 0])),
-                cost_usd_per_trial=_mean(cost),
-                latency_p50_ms=_quantile(columns["latency_ms"][mine], 0.5),
-                latency_p95_ms=_quantile(columns["latency_ms"][mine], 0.95),
-                ttft_p50_ms=_quantile(columns["ttft_ms"][mine], 0.5),
-                input_tokens=_mean(columns["input_tokens"][mine]),
-                output_tokens=_mean(columns["output_tokens"][mine]),
-                errors=errors,
-            )
-        )
-    return tuple(rows)
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    present = values[np.isfinite(values)]
-    return float(present.mean()) if present.size else nan
-
-
-def _quantile(values: NDArray[np.float64], q: float) -> float:
-    present = values[np.isfinite(values)]
-    return float(np.quantile(present, q)) if present.size else nan
-
-
-def _headline(metrics: Sequence[MetricAnalysis], manifest: Manifest, plan: _Plan) -> str:
-    """Say the answer to the declared question."""
-    primary = next((metric for metric in metrics if metric.metric == manifest.primary), None)
-    if primary is None or not any(row.n_items for row in primary.scores):
-        return "No scores yet."
-    if not primary.comparisons:
-        if primary.kind == "label":
-            return f"{primary.metric} is a label: see the counts by variant."
-        only = primary.scores[0]
-        return f"{only.variant}: {primary.metric} {show(only.estimate.estimate, primary)}, nothing to compare with."
-    if plan.explicit:
-        return f"On {primary.metric}: {'; '.join(_pair_words(c) for c in primary.comparisons)}."
-    against = [c for c in primary.comparisons if c.baseline == plan.baseline] or list(primary.comparisons)
-    groups: dict[str, list[str]] = {word: [] for word in _SAID}
-    for comparison in against:
-        groups[comparison.label].append(comparison.candidate)
-    parts = [
-        f"{_and(names)} {'is' if len(names) == 1 else 'are'} {_SAID[word]} {plan.baseline}"
-        for word, names in groups.items()
-        if names
-    ]
-    return f"On {primary.metric}: {'; '.join(parts)}."
-
-
-def _methods(metrics: Sequence[MetricAnalysis], manifest: Manifest, plan: _Plan) -> str:
-    numeric = [metric for metric in metrics if metric.kind != "label"]
-    results = [row.estimate for metric in numeric for row in metric.scores]
-    results += [comparison.difference for metric in numeric for comparison in metric.comparisons]
-    repeats = f", with {manifest.repeats} repeats averaged within the item" if manifest.repeats > 1 else ""
-    design = (
-        f"Every variant answered the same {manifest.dataset_items:,} items{repeats}; the item is the unit of analysis. "
-        "Failed and unscored trials are missing, never zero."
-    )
-    if not results:
-        return design
-    family = max((len(metric.comparisons) for metric in numeric), default=0)
-    return f"{design} " + methods_paragraph(
-        results, correction=plan.correction if family > 1 else "none", family_size=family or None, alpha=plan.alpha
-    )
-
-
-_SAID = {
-    "better": "better than",
-    "worse": "worse than",
-    "higher": "higher than",
-    "lower": "lower than",
-    "equivalent": "equivalent to",
-    "inconclusive": "not shown to differ from",
-}
-
-
-def _pair_words(comparison: Comparison) -> str:
-    return f"{comparison.candidate} is {_SAID[comparison.label]} {comparison.baseline}"
-
-
-def _and(names: Sequence[str]) -> str:
-    if len(names) > 4:
-        return f"{', '.join(names[:3])} and {len(names) - 3} more"
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
-
-
-def show(value: float, metric: MetricAnalysis) -> str:
-    """Write a value of a metric the way people read it: pass rates in percent."""
-    if isnan(value):
-        return "-"
-    if metric.kind == "binary":
-        return f"{100 * value:.1f}%"
-    return f"{value:.3g}{' ' + metric.unit if metric.unit else ''}"
-
-
-def plain_floats(value: Any) -> Any:
-    """Turn numpy scalars and tuples into plain Python."""
-    if isinstance(value, dict):
-        return {key: plain_floats(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain_floats(entry) for entry in value]
-    return value if isinstance(value, float | int | str | bool) or value is None else plain(value)
-
-
-def _null_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _null_nan(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_null_nan(entry) for entry in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bakeoff.experiments._analysis import Resources
+    from bakeoff.experiments._answer import Resources
     from bakeoff.experiments._cube import ScoreCube
     from bakeoff.experiments._manifest import Manifest
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bakeoff.errors import SpecError
-from bakeoff.experiments._analysis import Analysis, analyse_cubes
+from bakeoff.experiments._analysis import analyse_cubes
 from bakeoff.experiments._cube import ItemInfo, ScoreCube, item_info, score_cubes
 
 if TYPE_CHECKING:
+    from bakeoff.experiments._answer import Analysis
     from bakeoff.experiments._manifest import Manifest
     from bakeoff.experiments._store import LocalStore
 

@@ -1,0 +1,79 @@
+"""The answer in one sentence, and how it came about in one paragraph."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bakeoff.experiments._answer import show
+from bakeoff.stats import methods_paragraph
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bakeoff.experiments._answer import Comparison, MetricAnalysis
+    from bakeoff.experiments._manifest import Manifest
+    from bakeoff.experiments._question import Question
+
+__all__ = ["headline", "methods"]
+
+
+def headline(metrics: Sequence[MetricAnalysis], manifest: Manifest, plan: Question) -> str:
+    """Say the answer to the declared question."""
+    primary = next((metric for metric in metrics if metric.metric == manifest.primary), None)
+    if primary is None or not any(row.n_items for row in primary.scores):
+        return "No scores yet."
+    if not primary.comparisons:
+        if primary.kind == "label":
+            return f"{primary.metric} is a label: see the counts by variant."
+        only = primary.scores[0]
+        return f"{only.variant}: {primary.metric} {show(only.estimate.estimate, primary)}, nothing to compare with."
+    if plan.explicit:
+        return f"On {primary.metric}: {'; '.join(_pair_words(c) for c in primary.comparisons)}."
+    against = [c for c in primary.comparisons if c.baseline == plan.baseline] or list(primary.comparisons)
+    groups: dict[str, list[str]] = {word: [] for word in _SAID}
+    for comparison in against:
+        groups[comparison.label].append(comparison.candidate)
+    parts = [
+        f"{_and(names)} {'is' if len(names) == 1 else 'are'} {_SAID[word]} {plan.baseline}"
+        for word, names in groups.items()
+        if names
+    ]
+    return f"On {primary.metric}: {'; '.join(parts)}."
+
+
+def methods(metrics: Sequence[MetricAnalysis], manifest: Manifest, plan: Question) -> str:
+    """Say which methods the numbers rest on, fit for a report."""
+    numeric = [metric for metric in metrics if metric.kind != "label"]
+    results = [row.estimate for metric in numeric for row in metric.scores]
+    results += [comparison.difference for metric in numeric for comparison in metric.comparisons]
+    repeats = f", with {manifest.repeats} repeats averaged within the item" if manifest.repeats > 1 else ""
+    design = (
+        f"Every variant answered the same {manifest.dataset_items:,} items{repeats}; the item is the unit of analysis. "
+        "Failed and unscored trials are missing, never zero."
+    )
+    if not results:
+        return design
+    family = max((len(metric.comparisons) for metric in numeric), default=0)
+    return f"{design} " + methods_paragraph(
+        results, correction=plan.correction if family > 1 else "none", family_size=family or None, alpha=plan.alpha
+    )
+
+
+_SAID = {
+    "better": "better than",
+    "worse": "worse than",
+    "higher": "higher than",
+    "lower": "lower than",
+    "equivalent": "equivalent to",
+    "inconclusive": "not shown to differ from",
+}
+
+
+def _pair_words(comparison: Comparison) -> str:
+    return f"{comparison.candidate} is {_SAID[comparison.label]} {comparison.baseline}"
+
+
+def _and(names: Sequence[str]) -> str:
+    if len(names) > 4:
+        return f"{', '.join(names[:3])} and {len(names) - 3} more"
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]

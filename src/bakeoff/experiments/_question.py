@@ -1,0 +1,59 @@
+"""The question that a run was to answer, as its spec declared it, with what was asked for since."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from bakeoff.errors import SpecError
+from bakeoff.experiments._spec import AnalysisSpec
+
+if TYPE_CHECKING:
+    from bakeoff.experiments._manifest import Manifest
+
+__all__ = ["Question"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """Baseline, pairs, level, correction and margin of an analysis."""
+
+    baseline: str
+    pairs: Literal["baseline", "all"]
+    alpha: float
+    alternative: Literal["two-sided", "greater", "less"]
+    correction: Literal["holm", "hochberg", "bh", "by", "bonferroni", "none"]
+    margin: float | None
+    guardrails: tuple[str, ...]
+    interval: str | None
+    test: str | None
+    seed: int
+    explicit: tuple[tuple[str, str], ...] = ()
+    """(candidate, baseline) pairs that replace `pairs`."""
+
+    @classmethod
+    def of(
+        cls,
+        manifest: Manifest,
+        *,
+        baseline: str | None,
+        pairs: Literal["baseline", "all"] | None,
+        alpha: float | None,
+        margin: float | None,
+    ) -> Question:
+        declared = AnalysisSpec.model_validate(manifest.spec.get("analysis", {}))
+        chosen = baseline or manifest.baseline
+        if chosen not in manifest.variant_names:
+            raise SpecError(f"there is no variant {chosen!r}; this run has {', '.join(manifest.variant_names)}")
+        return cls(
+            baseline=chosen,
+            pairs=pairs or declared.compare,
+            alpha=alpha if alpha is not None else declared.alpha,
+            alternative=declared.alternative,
+            correction=declared.correction,
+            margin=margin if margin is not None else declared.margin,
+            guardrails=tuple(declared.guardrails),
+            interval=declared.interval,
+            test=declared.test,
+            seed=int(manifest.spec.get("seed", 0)),
+        )

@@ -1,0 +1,75 @@
+"""What each variant took: money, time, tokens, failures."""
+
+from __future__ import annotations
+
+from math import nan
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bakeoff.experiments._answer import Resources
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from bakeoff.experiments._manifest import Manifest
+    from bakeoff.experiments._store import LocalStore
+
+__all__ = ["read_resources"]
+
+
+def read_resources(store: LocalStore, manifest: Manifest) -> tuple[Resources, ...]:
+    """Read the trials of a run, variant by variant in the order of the spec."""
+    table = store.trials(
+        manifest.run_id,
+        columns=[
+            "variant", "ok", "error_kind", "cached", "cost_usd", "latency_ms", "ttft_ms", "input_tokens",
+            "output_tokens",
+        ],
+    )  # fmt: skip
+    encoded = table.column("variant").combine_chunks().dictionary_encode()
+    names = encoded.dictionary.to_pylist()
+    codes = encoded.indices.to_numpy(zero_copy_only=False)
+    columns = {
+        name: table.column(name).to_numpy(zero_copy_only=False).astype(np.float64)
+        for name in ("ok", "cached", "cost_usd", "latency_ms", "ttft_ms", "input_tokens", "output_tokens")
+    }
+    kinds = table.column("error_kind")
+    rows: list[Resources] = []
+    for variant in manifest.variant_names:
+        mine = codes == names.index(variant) if variant in names else np.zeros(len(codes), dtype=bool)
+        ok = columns["ok"][mine]
+        failed = int(len(ok) - ok.sum())
+        errors: dict[str, int] = {}
+        if failed:
+            for entry in kinds.filter(mine).value_counts().to_pylist():
+                if entry["values"] is not None:
+                    errors[entry["values"]] = entry["counts"]
+        cost = columns["cost_usd"][mine]
+        rows.append(
+            Resources(
+                variant=variant,
+                trials=len(ok),
+                failed=failed,
+                cost_usd=float(np.nansum(cost)) if np.isfinite(cost).any() else nan,
+                spent_usd=float(np.nansum(cost[columns["cached"][mine] == 0])),
+                cost_usd_per_trial=_mean(cost),
+                latency_p50_ms=_quantile(columns["latency_ms"][mine], 0.5),
+                latency_p95_ms=_quantile(columns["latency_ms"][mine], 0.95),
+                ttft_p50_ms=_quantile(columns["ttft_ms"][mine], 0.5),
+                input_tokens=_mean(columns["input_tokens"][mine]),
+                output_tokens=_mean(columns["output_tokens"][mine]),
+                errors=errors,
+            )
+        )
+    return tuple(rows)
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    present = values[np.isfinite(values)]
+    return float(present.mean()) if present.size else nan
+
+
+def _quantile(values: NDArray[np.float64], q: float) -> float:
+    present = values[np.isfinite(values)]
+    return float(np.quantile(present, q)) if present.size else nan
