@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from bakeoff.cli import _control, _define, _look, _run, _serve
+from bakeoff.cli import _control, _define, _look, _regression, _run, _serve
 
 __all__ = ["app"]
 
@@ -31,6 +31,7 @@ for name, command in (
     ("report", _look.report),
     ("export", _look.export),
     ("delete", _look.delete),
+    ("gate", _regression.gate),
     ("status", _control.status),
     ("control", _control.control),
     ("cache", _control.cache),
@@ -40,6 +41,8 @@ for name, command in (
     ("doctor", _serve.doctor),
 ):
     app.command(name)(command)
+
+app.add_typer(_regression.baseline_app)
 
 
 @app.callback(invoke_without_command=True)

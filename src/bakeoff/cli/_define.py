@@ -43,6 +43,10 @@ def validate(
 
     load_env(env_file)
     experiment = load_experiment(file, cache_dir=store_at(store).paths.datasets, check_keys=keys)
+    if experiment.spec.gate:
+        from bakeoff.regression import check_gate
+
+        check_gate(experiment)
     trials = len(experiment.variants) * len(experiment.dataset) * experiment.spec.repeats
     console().print(
         f"{file} is right: {len(experiment.variants)} variants x {len(experiment.dataset):,} items x "

@@ -120,6 +120,10 @@ def _go(
     mlflow: bool,
     quiet: bool,
 ) -> None:
+    if experiment.spec.gate:
+        from bakeoff.regression import check_gate
+
+        check_gate(experiment)
     manifest = _execute(experiment, store, resume=resume, retry_errors=retry_errors, quiet=quiet)
     finish(experiment, store, manifest, report=report, mlflow=mlflow, quiet=quiet)
     if manifest.status != "complete":
@@ -127,6 +131,13 @@ def _go(
             console(stderr=True).print(f"stopped: {manifest.stopped_because}")
         console(stderr=True).print(f"go on with: bakeoff resume {manifest.run_id}")
         raise typer.Exit(130 if "interrupt" in (manifest.stopped_because or "") else 4)
+    if experiment.spec.gate:
+        from bakeoff.cli._regression import obey_gate
+
+        def again(wider: Experiment) -> Manifest:
+            return _execute(wider, store, resume=None, retry_errors=False, quiet=quiet)
+
+        raise typer.Exit(obey_gate(experiment, store, manifest.run_id, run=again, quiet=quiet))
 
 
 def _execute(

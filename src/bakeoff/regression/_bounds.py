@@ -1,0 +1,179 @@
+"""One-sided bounds: what a gate knows of a mean, of a share, or of a difference on the same items."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf, isnan, nan
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bakeoff.stats import compare, proportion, summarize
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from bakeoff.stats import Alternative, Kind
+
+    Float = NDArray[np.float64]
+
+__all__ = ["Gain", "Level", "level_of", "measure_gain", "smallest_level"]
+
+_SURE = 1e-6
+_TOSS = 0.499
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """A mean with its two one-sided bounds."""
+
+    estimate: float
+    low: float
+    """The mean is above this, with confidence 1 - alpha."""
+    high: float
+    """The mean is below this, with confidence 1 - alpha."""
+    se: float
+    n: int
+    method: str
+    n_missing: int
+    """Scores that are missing, of all that were expected."""
+    n_expected: int
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gain:
+    """Candidate against baseline on the same items, turned so that more is better."""
+
+    estimate: float
+    low: float
+    high: float
+    p_worse: float
+    """One-sided test of "not worse at all"."""
+    se: float
+    n: int
+    n_missing: int
+    candidate: float
+    baseline: float
+    method: str
+    test: str
+    reason: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def level_of(
+    scores: Float, *, kind: Kind, alpha: float, clusters: NDArray[np.int64] | None, weights: Float | None
+) -> Level:
+    """Bound a mean on both sides, each at `alpha`.
+
+    Pass/fail with one score for each item and neither clusters nor weights: Clopper-Pearson, whose error never
+    exceeds `alpha`. Anything else: `summarize` at level 1 - 2 alpha.
+
+    Args:
+        scores: Shape (items, repeats); `nan` is missing.
+        kind: Kind of score.
+        alpha: Error of each bound.
+        clusters: One code for each item.
+        weights: One weight for each item.
+    """
+    present = ~np.isnan(scores)
+    missing, expected = int((~present).sum()), scores.size
+    if kind == "binary" and scores.shape[1] == 1 and clusters is None and weights is None:
+        passed = int(np.nansum(scores))
+        found = proportion(passed, int(present.sum()), method="clopper_pearson", confidence=1 - 2 * alpha)
+    else:
+        found = summarize(_flat(scores), kind=kind, clusters=clusters, weights=weights, confidence=1 - 2 * alpha)
+    low, high, reason = found.low, found.high, found.reason if isnan(found.low) else None
+    if isnan(low) and found.n >= 2 and kind != "binary":  # every item scored the same
+        low = high = found.estimate
+        reason = "every item has the same value"
+    return Level(
+        estimate=found.estimate, low=low, high=high, se=found.se, n=found.n, method=found.method,
+        n_missing=missing, n_expected=expected, reason=reason,
+    )  # fmt: skip
+
+
+def measure_gain(
+    candidate: Float,
+    baseline: Float,
+    *,
+    kind: Kind,
+    alpha: float,
+    higher_is_better: bool,
+    clusters: NDArray[np.int64] | None,
+    weights: Float | None,
+) -> Gain:
+    """Compare on the same items, by the rule that every other comparison uses.
+
+    Args:
+        candidate: Shape (items, repeats); `nan` is missing.
+        baseline: Likewise, the same items in the same order.
+        kind: Kind of score.
+        alpha: Error of each bound.
+        higher_is_better: When not, the difference is turned round.
+        clusters: One code for each item.
+        weights: One weight for each item.
+    """
+    worse: Alternative = "less" if higher_is_better else "greater"
+    found = compare(
+        _flat(candidate), _flat(baseline), kind=kind, clusters=clusters, weights=weights, confidence=1 - alpha,
+        alternative=worse, higher_is_better=higher_is_better,
+    )  # fmt: skip
+    low, high, reason = found.inner_low, found.inner_high, found.reason
+    p_worse = found.p_value
+    if (isnan(low) or isnan(high)) and found.n_items >= 2:
+        low, high, p_worse, reason = _constant(candidate, baseline, kind, alpha)
+        if isnan(low):
+            reason = found.reason
+    sign = 1.0 if higher_is_better else -1.0
+    if sign < 0:
+        low, high = -high, -low
+    return Gain(
+        estimate=sign * found.estimate, low=low, high=high, p_worse=p_worse, se=found.se, n=found.n_items,
+        n_missing=found.n_missing, candidate=found.candidate_mean, baseline=found.baseline_mean,
+        method=found.method, test=found.test, reason=reason if isnan(low) else None, warnings=found.warnings,
+    )  # fmt: skip
+
+
+def _constant(candidate: Float, baseline: Float, kind: Kind, alpha: float) -> tuple[float, float, float, str | None]:
+    """Bound the difference where every item has the same one: no spread, so no t interval."""
+    gaps = np.nanmean(candidate, axis=1) - np.nanmean(baseline, axis=1)
+    gaps = gaps[~np.isnan(gaps)]
+    if not len(gaps) or np.ptp(gaps) > 0 or gaps[0] != 0:
+        return nan, nan, nan, None
+    if kind == "continuous":
+        return 0.0, 0.0, 1.0, None
+    # None of n items changed: at most this share would, and each by at most 1 (exact, as for 0 of n).
+    most = 1 - alpha ** (1 / len(gaps))
+    return -most, most, 1.0, None
+
+
+def _flat(scores: Float) -> Float:
+    return scores[:, 0] if scores.shape[1] == 1 else scores
+
+
+def smallest_level(crosses: Callable[[float], bool], alpha: float, *, exact: bool = True) -> float:
+    """Return the p-value of a bound: the smallest level at which it crosses its threshold.
+
+    Args:
+        crosses: Whether the bound at a level crosses; true at every larger level once it is true at one.
+        alpha: Level that matters.
+        exact: Whether the value is needed where it is above `alpha`; else 1 is given there.
+
+    Examples:
+        >>> round(smallest_level(lambda level: level > 0.013, 0.05), 4)
+        0.013
+        >>> smallest_level(lambda level: False, 0.05)
+        1.0
+    """
+    if not crosses(_TOSS) or (not exact and not crosses(alpha)):
+        return 1.0
+    if crosses(_SURE):
+        return _SURE
+    low, high = np.log(_SURE), np.log(_TOSS)
+    for _ in range(20):
+        middle = (low + high) / 2
+        low, high = (low, middle) if crosses(float(np.exp(middle))) else (middle, high)
+    return float(np.exp(high)) if high < inf else nan
