@@ -12,9 +12,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bakeoff.errors import BudgetExceeded, EvaluatorError, ProviderError
-from bakeoff.evaluators import EvaluatorContext, Score, load_evaluator, score_trial
+from bakeoff.evaluators import (
+    EvaluatorContext,
+    Pairwise,
+    Score,
+    compare_pairs,
+    copy_bias,
+    dress_answer,
+    jury_agreement,
+    length_bias,
+    load_evaluator,
+    pad_answer,
+    position_bias,
+    score_trial,
+    self_preference,
+)
 from bakeoff.evaluators._judge_parse import UnreadableError, read_answer
-from bakeoff.evaluators._pairwise import Pairwise, compare_pairs, length_bias, pad_answer, position_bias
 from bakeoff.evaluators.testing import ScriptedAnswer, ScriptedClient
 from bakeoff.gateway import ModelRequest, ModelResponse
 
@@ -420,6 +433,33 @@ async def test_a_judge_that_likes_length_is_found_out() -> None:
     assert not fair.biased
     assert fair.share.n == 0
     assert fair.explanation == "no judgement tells anything about it"
+
+
+async def test_a_judge_that_likes_formatting_or_its_own_family_is_found_out() -> None:
+    texts = [f"answer {index}" for index in range(20)]
+    dressed = [dress_answer(text) for text in texts]
+    likes_marks = prefers(lambda first, second: "1" if first.count("*") > second.count("*") else "2")
+    assert copy_bias(await outcomes_of(likes_marks, texts, dressed)).biased
+    assert copy_bias(await outcomes_of(prefers(honest), texts, dressed)).share.n == 0
+    likes_b = prefers(lambda first, _: "1" if "b-style" in first else "2")
+    outcomes = await outcomes_of(likes_b, texts, [f"b-style {text}" for text in texts])
+    assert self_preference(outcomes, own={"B"}).share.estimate == 1.0
+    assert self_preference(outcomes, own={"A"}).share.estimate == 0.0
+    assert self_preference(outcomes, own={"A", "B"}).share.n == 0
+    with pytest.raises(EvaluatorError, match="`own` is empty"):
+        self_preference(outcomes, own=())
+
+
+async def test_the_agreement_of_a_jury_is_krippendorffs_alpha() -> None:
+    import krippendorff  # the oracle
+
+    votes = [(True, True, False), (False, False, False), (True, True, True), (False, True, False), (True, False, True)]
+    spec = {"judge": {**JUDGE["judge"], "model": "a", "jury": ["b", "c"]}}
+    scores = [(await judged(spec, by_model(dict(zip("abc", row, strict=True)))))[0] for row in votes]
+    expected = krippendorff.alpha([[float(row[k]) for row in votes] for k in range(3)], level_of_measurement="nominal")
+    assert jury_agreement(scores).estimate == pytest.approx(expected)
+    with pytest.raises(EvaluatorError, match="no score holds votes"):
+        jury_agreement([Score(name="x", value=True)])
 
 
 async def test_half_a_comparison_is_no_winner() -> None:

@@ -1,15 +1,18 @@
 """Evaluators: what judges a trial, and how its scores come about."""
 
 from bakeoff.evaluators._checks_safety import find_personal_data, redact_personal_data
-from bakeoff.evaluators._pairwise import (
+from bakeoff.evaluators._judge_bias import (
+    BiasKind,
     BiasReport,
-    PairOutcome,
-    Pairwise,
-    compare_pairs,
+    copy_bias,
+    dress_answer,
+    jury_agreement,
     length_bias,
     pad_answer,
     position_bias,
+    self_preference,
 )
+from bakeoff.evaluators._pairwise import PairOutcome, Pairwise, compare_pairs
 from bakeoff.evaluators._protocol import (
     CannotScoreError,
     EvaluateResult,
@@ -40,6 +43,7 @@ from bakeoff.evaluators._sandbox import (
 )
 
 __all__ = [
+    "BiasKind",
     "BiasReport",
     "CannotScoreError",
     "CatalogueEntry",
@@ -59,12 +63,15 @@ __all__ = [
     "ScoreValue",
     "begin_scoring",
     "compare_pairs",
+    "copy_bias",
+    "dress_answer",
     "evaluator",
     "evaluator_catalogue",
     "evaluator_class",
     "evaluator_schema",
     "find_personal_data",
     "finish_scoring",
+    "jury_agreement",
     "length_bias",
     "load_evaluator",
     "load_evaluators",
@@ -75,4 +82,5 @@ __all__ = [
     "sandbox_problem",
     "score_sync",
     "score_trial",
+    "self_preference",
 ]

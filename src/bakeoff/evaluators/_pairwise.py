@@ -20,18 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bakeoff.gateway import ModelClient
-    from bakeoff.stats import Estimate
 
-__all__ = [
-    "BiasReport",
-    "PairOutcome",
-    "Pairwise",
-    "Winner",
-    "compare_pairs",
-    "length_bias",
-    "pad_answer",
-    "position_bias",
-]
+__all__ = ["PairOutcome", "Pairwise", "Winner", "compare_pairs"]
 
 Winner = Literal["a", "b", "tie"]
 
@@ -213,91 +203,3 @@ async def compare_pairs(
             return await judge.compare(a, b, client=client)
 
     return list(await asyncio.gather(*(one(a, b) for a, b in pairs)))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BiasReport:
-    """One bias of a judge as a number with an interval."""
-
-    kind: Literal["position", "length"]
-    share: Estimate
-    """Share of the telling judgements that went the biased way; 0.5 is unbiased."""
-    biased: bool
-    """Whether the interval leaves 0.5 out."""
-    explanation: str
-
-
-def _report(kind: Literal["position", "length"], hits: int, n: int, what: str) -> BiasReport:
-    from bakeoff.stats import proportion
-
-    share = proportion(hits, n)
-    biased = n > 0 and not share.low <= 0.5 <= share.high
-    told = f"{what} in {hits} of {n} telling judgements" if n else "no judgement tells anything about it"
-    return BiasReport(kind=kind, share=share, biased=biased, explanation=told)
-
-
-def position_bias(outcomes: Sequence[PairOutcome]) -> BiasReport:
-    """Tell whether a judge prefers what it is shown first (or second).
-
-    Only pairs whose two orders contradict each other tell anything: an unbiased judge that wavers contradicts itself
-    as often towards the first place as towards the second.
-
-    Args:
-        outcomes: Outcomes of `Pairwise.compare`.
-
-    Returns:
-        Share of the contradictions in which the first place gained, with a Wilson interval over pairs.
-
-    Examples:
-        >>> always_first = PairOutcome(winner="tie", consistent=False, a_first="a", b_first="b")
-        >>> report = position_bias([always_first] * 20)
-        >>> report.biased, report.share.estimate
-        (True, 1.0)
-    """
-    gains = [
-        _place_score(one.a_first, "a") + _place_score(one.b_first, "b")
-        for one in outcomes
-        if one.consistent is False and one.a_first is not None and one.b_first is not None
-    ]
-    telling = [gain for gain in gains if gain != 0]
-    return _report("position", sum(gain > 0 for gain in telling), len(telling), "the first place gained")
-
-
-def _place_score(winner: Winner | None, first: Winner) -> int:
-    return 0 if winner == "tie" else 1 if winner == first else -1
-
-
-def length_bias(outcomes: Sequence[PairOutcome]) -> BiasReport:
-    """Tell whether a judge prefers the longer answer.
-
-    On real pairs longer answers may well be better. For a clean test compare each answer with a copy of itself that
-    says nothing more (`pad_answer`): whatever share above one half prefers the copy is bias.
-
-    Args:
-        outcomes: Outcomes of `Pairwise.compare`.
-
-    Returns:
-        Share of the decided pairs of different length that the longer answer won, with a Wilson interval.
-
-    Examples:
-        >>> longer = PairOutcome(winner="b", consistent=True, a_first="b", b_first="b", length_a=10, length_b=90)
-        >>> length_bias([longer] * 12).biased
-        True
-    """
-    decided = [one for one in outcomes if one.winner in ("a", "b") and one.length_a != one.length_b]
-    longer = sum((one.winner == "a") == (one.length_a > one.length_b) for one in decided)
-    return _report("length", longer, len(decided), "the longer answer won")
-
-
-def pad_answer(text: str) -> str:
-    """Say the same at greater length: a copy for testing whether a judge likes length for its own sake.
-
-    Examples:
-        >>> len(pad_answer("Paris.")) > 200
-        True
-    """
-    return (
-        "Thank you for your question. I have considered it carefully, and I am happy to share my answer with you in "
-        f"what follows.\n\n{text}\n\nTo sum up, the above is my answer to your question. I hope that it is of use to "
-        "you, and please feel free to ask if there is anything else that you would like to know."
-    )

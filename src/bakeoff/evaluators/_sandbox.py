@@ -358,4 +358,8 @@ def _check_started(status: int, code: int, stderr: str) -> None:
     started = any("exit-code" in event for event in events)
     if not started or code == 125:
         why = stderr.strip().splitlines()[-1][:300] if stderr.strip() else f"exit code {code}"
-        raise SandboxUnavailableError(f"code is not run: the sandbox cannot be built here ({why})\n    fix: {_INSTALL}")
+        raise SandboxUnavailableError(
+            f"code is not run: the sandbox cannot be built here ({why})\n    fix: let unprivileged users make user "
+            "spaces (sysctl kernel.unprivileged_userns_clone and kernel.apparmor_restrict_unprivileged_userns; in a "
+            "container, its seccomp profile)"
+        )
