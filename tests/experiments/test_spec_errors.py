@@ -154,3 +154,16 @@ def test_a_target_with_two_kinds(tmp_path: Path) -> None:
     text = GOOD + "targets: {x: {recorded: a, python: 'b:c'}}\n"
     (found,) = problems(tmp_path, text)
     assert "targets.x: needs exactly one of prompt, python, http, command, recorded; got python and recorded" in found
+
+
+def test_a_wrong_section_does_not_hide_what_else_is_wrong(tmp_path: Path) -> None:
+    text = GOOD.replace("{{ question }}", "{{ qestion }}") + "repeats: 0\nlimits: {concurency: 1}\n"
+    found = problems(tmp_path, text)
+    assert len(found) == 4
+    assert any("repeats: should be greater" in line for line in found)
+    assert any("undefined variable 'qestion'" in line for line in found)
+
+
+def test_an_unknown_simulated_model_is_said_with_its_place(tmp_path: Path) -> None:
+    (found,) = problems(tmp_path, GOOD.replace("sim/small", "sim/smal"))
+    assert found.startswith("experiment.yaml:11: models.small: 'sim/smal' is not a simulated model")

@@ -51,10 +51,10 @@ def _leaderboard(analysis: Analysis, metric: MetricAnalysis) -> None:
         used = resources[row.variant]
         rows.append(
             (
-                row.rank,
+                "-" if isnan(row.estimate.estimate) else row.rank,
                 row.variant + (" (baseline)" if row.variant == analysis.baseline and len(metric.scores) > 1 else ""),
                 show(row.estimate.estimate, metric),
-                f"{show(row.estimate.low, metric)} to {show(row.estimate.high, metric)}",
+                _span(show(row.estimate.low, metric), show(row.estimate.high, metric)),
                 row.n_items,
                 row.n_missing,
                 amount_usd(used.cost_usd),
@@ -67,6 +67,10 @@ def _leaderboard(analysis: Analysis, metric: MetricAnalysis) -> None:
     title = f"{metric.metric}{role}: leaderboard with {100 * analysis.confidence:g}% intervals"
     columns = ["#", "variant", "mean", "interval", "items", "missing", "cost", "p50", "p95", "tokens in/out"]
     table(title, columns, rows, right=(0, 2, 3, 4, 5, 6, 7, 8, 9))
+
+
+def _span(low: str, high: str) -> str:
+    return "-" if low == high == "-" else f"{low} to {high}"
 
 
 def _ms(value: float) -> str:
@@ -95,7 +99,7 @@ def _comparisons(analysis: Analysis, metric: MetricAnalysis, *, words: bool) -> 
                 Text(c.label, style=_STYLES[c.label]),
                 f"{c.candidate} vs {c.baseline}",
                 gap(c.difference.estimate),
-                f"{gap(c.difference.low)} to {gap(c.difference.high)}",
+                _span(gap(c.difference.low), gap(c.difference.high)),
                 "-" if isnan(p) else "<0.0001" if p < 0.0001 else f"{p:.4f}",
                 f"+{c.improved} -{c.regressed} ={c.same}",
                 f"{c.difference.method}, {c.difference.test}",

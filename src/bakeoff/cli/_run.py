@@ -126,6 +126,9 @@ def _go(
         check_gate(experiment)
     manifest = _execute(experiment, store, resume=resume, retry_errors=retry_errors, quiet=quiet)
     finish(experiment, store, manifest, report=report, mlflow=mlflow, quiet=quiet)
+    if manifest.counts.get("trials") and manifest.counts["failed"] == manifest.counts["trials"]:
+        console(stderr=True).print("every trial failed; mend the cause, then: bakeoff resume --retry-errors")
+        raise typer.Exit(4)
     if manifest.status != "complete":
         if manifest.stopped_because:
             console(stderr=True).print(f"stopped: {manifest.stopped_because}")

@@ -34,6 +34,9 @@ class Resources:
     """Mean by trial."""
     output_tokens: float
     errors: dict[str, int] = field(default_factory=dict)
+    """Failed trials by kind."""
+    error_samples: dict[str, str] = field(default_factory=dict)
+    """The first message of each kind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

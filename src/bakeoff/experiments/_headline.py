@@ -32,7 +32,8 @@ def headline(metrics: Sequence[MetricAnalysis], manifest: Manifest, plan: Questi
     against = [c for c in primary.comparisons if c.baseline == plan.baseline] or list(primary.comparisons)
     groups: dict[str, list[str]] = {word: [] for word in _SAID}
     for comparison in against:
-        groups[comparison.label].append(comparison.candidate)
+        unknown = comparison.difference.estimate != comparison.difference.estimate
+        groups["unknown" if unknown else comparison.label].append(comparison.candidate)
     parts = [
         f"{_and(names)} {'is' if len(names) == 1 else 'are'} {_SAID[word]} {plan.baseline}"
         for word, names in groups.items()
@@ -66,11 +67,13 @@ _SAID = {
     "lower": "lower than",
     "equivalent": "equivalent to",
     "inconclusive": "not shown to differ from",
+    "unknown": "without scores to compare with",
 }
 
 
 def _pair_words(comparison: Comparison) -> str:
-    return f"{comparison.candidate} is {_SAID[comparison.label]} {comparison.baseline}"
+    unknown = comparison.difference.estimate != comparison.difference.estimate
+    return f"{comparison.candidate} is {_SAID['unknown' if unknown else comparison.label]} {comparison.baseline}"
 
 
 def _and(names: Sequence[str]) -> str:

@@ -51,6 +51,11 @@ def _failures(resources: Sequence[Resources]) -> list[str]:
     counts = np.array([[entry.failed, entry.trials - entry.failed] for entry in resources if entry.trials], dtype=float)
     if len(counts) > 1 and _unequal(counts):
         text += " The variants fail at different rates, so the items that remain may favour one of them."
+    samples = {kind: message for entry in resources for kind, message in entry.error_samples.items()}
+    totals = {kind: sum(entry.errors.get(kind, 0) for entry in resources) for kind in samples}
+    for kind, count in sorted(totals.items(), key=lambda pair: -pair[1])[:3]:
+        first = samples[kind].splitlines()[0][:200] if samples[kind] else "no message"
+        text += f" {count} x {kind}, for instance: {first}."
     return [text]
 
 

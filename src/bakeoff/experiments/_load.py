@@ -16,7 +16,7 @@ from bakeoff.experiments._problems import problems_of
 from bakeoff.experiments._spec import ExperimentSpec
 from bakeoff.experiments._variants import expand_variants
 from bakeoff.experiments._yaml import Document, read_yaml
-from bakeoff.gateway import missing_env
+from bakeoff.gateway import missing_env, price_of
 from bakeoff.prompts import load_prompt
 from bakeoff.targets import resolve_variant
 
@@ -87,6 +87,22 @@ def _validate(document: Document) -> ExperimentSpec:
         raise SpecError(problems_of(error, document, ExperimentSpec)) from None
 
 
+_ESSENTIAL = frozenset({"dataset", "prompts", "models", "targets", "factors", "variants", "exclude", "evaluators"})
+"""Sections without which the others cannot be checked."""
+
+
+def _rest_of(error: SpecError, document: Document) -> ExperimentSpec | None:
+    """Return the spec without the keys that are wrong, so that what else is wrong can be said at the same time."""
+    wrong = {problem.key.partition(".")[0] for problem in error.problems}
+    if wrong & _ESSENTIAL or not isinstance(document.data, dict):
+        return None
+    kept = {key: value for key, value in document.data.items() if key not in wrong}
+    try:
+        return ExperimentSpec.model_validate({"name": "unnamed", **kept})
+    except ValidationError:
+        return None
+
+
 def load_experiment(
     source: Path | ExperimentSpec | Mapping[str, Any],
     *,
@@ -116,16 +132,21 @@ def load_experiment(
     Raises:
         SpecError: With every problem that was found.
     """
-    if isinstance(source, Path):
-        read, document = parse_spec(source)
-        spec = spec or read
-        base_dir = base_dir or source.resolve().parent
+    said: list[SpecProblem] = []
+    if isinstance(source, ExperimentSpec):
+        document, spec = Document({}, "", {}), source
     else:
-        raw = source if not isinstance(source, ExperimentSpec) else {}
-        document = Document(dict(raw), "", {})
-        spec = source if isinstance(source, ExperimentSpec) else _validate(document)
-        base_dir = base_dir or Path.cwd()
+        document = read_yaml(source) if isinstance(source, Path) else Document(dict(source), "", {})
+        try:
+            spec = spec or _validate(document)
+        except SpecError as error:
+            spec = _rest_of(error, document)
+            if spec is None:
+                raise
+            said = list(error.problems)
+    base_dir = base_dir or (source.resolve().parent if isinstance(source, Path) else Path.cwd())
     loader = _Loader(spec, document, base_dir)
+    loader.problems += said
     prompts = loader.prompts()
     variants = loader.variants(prompts)
     found = loader.evaluators() if evaluators is None else list(evaluators)
@@ -269,12 +290,18 @@ class _Loader:
             if variant.model is None:
                 continue
             model = variant.model
-            for name in missing_env(model.model, env, api_base=model.api_base, api_key_env=model.api_key_env):
+            place = next((key for key, value in self.spec.models.items() if value is model), None)
+            key = ("models", place) if place is not None else ("models",)
+            try:
+                missing = missing_env(model.model, env, api_base=model.api_base, api_key_env=model.api_key_env)
+                price_of(model.model, self.spec.gateway, params=variant.params)
+            except SpecError as error:
+                self.adopt(error, *key)
+                continue
+            for name in missing:
                 if name in said:
                     continue
                 said.add(name)
-                place = next((key for key, value in self.spec.models.items() if value is model), None)
-                key = ("models", place) if place is not None else ("models",)
                 fix = f"export {name}=..., or put it into a file and pass `--env-file FILE`"
                 self.add(
                     f"the model {model.model!r} needs the environment variable {name}, which is not set", *key, fix=fix

@@ -10,6 +10,7 @@ import numpy as np
 from bakeoff.experiments._answer import Resources
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from bakeoff.experiments._manifest import Manifest
@@ -24,7 +25,7 @@ def read_resources(store: LocalStore, manifest: Manifest) -> tuple[Resources, ..
         manifest.run_id,
         columns=[
             "variant", "ok", "error_kind", "cached", "cost_usd", "latency_ms", "ttft_ms", "input_tokens",
-            "output_tokens",
+            "output_tokens", "error",
         ],
     )  # fmt: skip
     encoded = table.column("variant").combine_chunks().dictionary_encode()
@@ -34,17 +35,12 @@ def read_resources(store: LocalStore, manifest: Manifest) -> tuple[Resources, ..
         name: table.column(name).to_numpy(zero_copy_only=False).astype(np.float64)
         for name in ("ok", "cached", "cost_usd", "latency_ms", "ttft_ms", "input_tokens", "output_tokens")
     }
-    kinds = table.column("error_kind")
     rows: list[Resources] = []
     for variant in manifest.variant_names:
         mine = codes == names.index(variant) if variant in names else np.zeros(len(codes), dtype=bool)
         ok = columns["ok"][mine]
         failed = int(len(ok) - ok.sum())
-        errors: dict[str, int] = {}
-        if failed:
-            for entry in kinds.filter(mine).value_counts().to_pylist():
-                if entry["values"] is not None:
-                    errors[entry["values"]] = entry["counts"]
+        errors, samples = _errors(table.filter(mine)) if failed else ({}, {})
         cost = columns["cost_usd"][mine]
         rows.append(
             Resources(
@@ -60,9 +56,21 @@ def read_resources(store: LocalStore, manifest: Manifest) -> tuple[Resources, ..
                 input_tokens=_mean(columns["input_tokens"][mine]),
                 output_tokens=_mean(columns["output_tokens"][mine]),
                 errors=errors,
+                error_samples=samples,
             )
         )
     return tuple(rows)
+
+
+def _errors(table: pa.Table) -> tuple[dict[str, int], dict[str, str]]:
+    """Count failed trials by kind, with the first message of each."""
+    counts: dict[str, int] = {}
+    samples: dict[str, str] = {}
+    for kind, message in zip(table.column("error_kind").to_pylist(), table.column("error").to_pylist(), strict=True):
+        if kind is not None:
+            counts[kind] = counts.get(kind, 0) + 1
+            samples.setdefault(kind, message or "")
+    return counts, samples
 
 
 def _mean(values: NDArray[np.float64]) -> float:

@@ -100,7 +100,9 @@ def _yaml_problem(error: yaml.YAMLError, path: Path, tabbed: int | None) -> Spec
     what = getattr(error, "problem", None) or str(error).splitlines()[0]
     context = getattr(error, "context", None)
     message = f"is not valid YAML: {what}" + (f" ({context})" if context else "")
-    return SpecProblem(message, file=str(path), line=line, fix="check indentation, quotes and colons on this line")
+    return SpecProblem(
+        message, file=str(path), line=line, fix="check indentation, quotes and colons on this line and the one above"
+    )
 
 
 class _Builder:
