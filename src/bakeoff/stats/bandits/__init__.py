@@ -1,14 +1,13 @@
 """Bandits and racing: policies, best arm in a budget, races, regret, honest inference, off-policy value."""
 
-from bakeoff.stats.bandits._best_arm import (
-    LUCB,
+from bakeoff.stats.bandits._contextual import LinearBandit
+from bakeoff.stats.bandits._halving import (
     HalvingRound,
     Hyperband,
     SequentialHalving,
     halving_rounds,
     hyperband_brackets,
 )
-from bakeoff.stats.bandits._contextual import LinearBandit
 from bakeoff.stats.bandits._inference import (
     ArmContrasts,
     adaptive_ipw,
@@ -18,6 +17,7 @@ from bakeoff.stats.bandits._inference import (
     bandit_test,
 )
 from bakeoff.stats.bandits._live import Bandit, Choice
+from bakeoff.stats.bandits._lucb import LUCB
 from bakeoff.stats.bandits._off_policy import OffPolicyMethod, OffPolicyValue, effective_sample_size, off_policy_value
 from bakeoff.stats.bandits._policies import (
     KLUCB,
@@ -32,14 +32,8 @@ from bakeoff.stats.bandits._policies import (
     policy_from_dict,
     policy_to_dict,
 )
-from bakeoff.stats.bandits._race import (
-    Elimination,
-    PairedRace,
-    RaceConfig,
-    RaceGuarantee,
-    RaceResult,
-    closed_e_rejections,
-)
+from bakeoff.stats.bandits._race import Elimination, PairedRace, RaceResult, closed_e_rejections
+from bakeoff.stats.bandits._race_config import RaceConfig, RaceGuarantee
 from bakeoff.stats.bandits._simulation import (
     BestArmSimulation,
     RegretSimulation,

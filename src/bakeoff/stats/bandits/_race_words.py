@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from bakeoff.stats.sequential._words import amount
 
 if TYPE_CHECKING:
-    from bakeoff.stats.bandits._race import Elimination, RaceConfig, RaceResult
+    from bakeoff.stats.bandits._race import Elimination, RaceResult
+    from bakeoff.stats.bandits._race_config import RaceConfig
 
 __all__ = ["race_words"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from bakeoff.errors import StatsError
-from bakeoff.stats.bandits._best_arm import halving_rounds
+from bakeoff.stats.bandits._halving import halving_rounds
 from bakeoff.stats.bandits._policies import ArmStats, BanditPolicy, bernoulli_kl
 from bakeoff.stats.core._checks import as_rng, check_count
 

@@ -1,5 +1,6 @@
 """Planning: power, sample size, smallest detectable difference, pilots, items against repeats."""
 
+from bakeoff.stats.planning._curves import Lever, PlanCurve, detectable_curve, plan_levers, power_curve
 from bakeoff.stats.planning._design import (
     ComparisonDesign,
     Goal,
@@ -9,17 +10,7 @@ from bakeoff.stats.planning._design import (
     typical_values,
 )
 from bakeoff.stats.planning._pilot import PilotDesign, design_from_pilot
-from bakeoff.stats.planning._plan import (
-    DetectableDifference,
-    Lever,
-    PlanCurve,
-    SampleSize,
-    detectable_curve,
-    items_needed,
-    plan_comparison,
-    plan_levers,
-    power_curve,
-)
+from bakeoff.stats.planning._plan import DetectableDifference, SampleSize, items_needed, plan_comparison
 from bakeoff.stats.planning._power import (
     PairedBinaryTest,
     mcnemar_power,

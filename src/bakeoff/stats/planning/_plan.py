@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from math import ceil, inf, isfinite, nan, sqrt
+from dataclasses import dataclass
+from math import isfinite, nan, sqrt
 from typing import TYPE_CHECKING, Literal
 
 from bakeoff.errors import StatsError
 from bakeoff.stats.core._checks import check_count
 from bakeoff.stats.core._dist import norm_ppf
 from bakeoff.stats.planning._design import ComparisonDesign, Goal, PlanCorrection, planned_power
-from bakeoff.stats.planning._looks import solve_increasing
 from bakeoff.stats.planning._words import amount_words, plan_assumptions, plan_sentence, plan_warnings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from bakeoff.stats.core._result import Alternative, Kind
 
-__all__ = [
-    "DetectableDifference",
-    "Lever",
-    "PlanCurve",
-    "SampleSize",
-    "detectable_curve",
-    "items_needed",
-    "plan_comparison",
-    "plan_levers",
-    "power_curve",
-]
+from bakeoff.stats.planning._search import MAX_ITEMS, call_count, first_size_reaching, smallest_visible
 
-_MAX_ITEMS = 1_000_000
+__all__ = ["DetectableDifference", "SampleSize", "items_needed", "plan_comparison"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,28 +65,6 @@ class SampleSize:
     test: str
     sentence: str
     reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lever:
-    """One change to a plan and what it buys."""
-
-    change: str
-    n_items: int
-    repeats: int
-    n_calls: int
-    difference: float
-    """Smallest difference that can then be seen."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanCurve:
-    """Points of a curve to draw."""
-
-    x: tuple[float, ...]
-    y: tuple[float, ...]
-    x_label: str
-    y_label: str
 
 
 def plan_comparison(
@@ -196,7 +161,7 @@ def plan_comparison(
         looks=looks,
         goal=goal,
     )
-    difference, direction, reason = _smallest(n_items, design)
+    difference, direction, reason = smallest_visible(n_items, design)
     per_item = design.variance() * (1 if design.paired else 2)
     se = sqrt(per_item * design.design_effect / n_items) if n_items else nan
     sides = 1 if design.one_sided else 2
@@ -205,7 +170,7 @@ def plan_comparison(
         difference=difference,
         direction=direction,
         n_items=n_items,
-        n_calls=_calls(n_items, design),
+        n_calls=call_count(n_items, design),
         design=design,
         test=design.test_for(n_items),
         alpha_per_test=design.alpha_per_test,
@@ -251,11 +216,11 @@ def items_needed(difference: float, *, design: ComparisonDesign | None = None) -
             f"a difference of {difference!r} is impossible: the baseline passes {design.baseline_rate:.0%}, "
             f"which leaves room for {design.room(sign):.0%}; ask for less, or set baseline_rate"
         )
-    n = _first_reaching(abs(difference) * sign, design)
+    n = first_size_reaching(abs(difference) * sign, design)
     what = "a margin of" if design.goal != "difference" else "a difference of"
     amount = amount_words(abs(difference), design)
     if n is None:
-        reason = f"more than {_MAX_ITEMS:,} items would be needed"
+        reason = f"more than {MAX_ITEMS:,} items would be needed"
         return SampleSize(
             n_items=None,
             n_calls=None,
@@ -266,7 +231,7 @@ def items_needed(difference: float, *, design: ComparisonDesign | None = None) -
             sentence=f"No affordable number of items shows {what} {amount}: {reason}.",
             reason=reason,
         )
-    calls = _calls(n, design)
+    calls = call_count(n, design)
     per = "" if design.paired else " per variant"
     sentence = f"To show {what} {amount} with {design.power:.0%} power you need {n:,} items{per} ({calls:,} runs)."
     return SampleSize(
@@ -278,150 +243,3 @@ def items_needed(difference: float, *, design: ComparisonDesign | None = None) -
         test=design.test_for(n),
         sentence=sentence,
     )
-
-
-def power_curve(n_items: int, differences: Iterable[float], *, design: ComparisonDesign | None = None) -> PlanCurve:
-    """Return the power of a run of `n_items` against the true difference.
-
-    Args:
-        n_items: Items.
-        differences: True differences; where one is impossible the power is `nan`.
-        design: What is planned.
-
-    Examples:
-        >>> from bakeoff.stats import power_curve
-        >>> [round(power, 2) for power in power_curve(200, [0.0, 0.05, 0.1]).y]
-        [0.05, 0.29, 0.82]
-    """
-    x = tuple(float(value) for value in differences)
-    y = tuple(planned_power(n_items, value, design=design) for value in x)
-    return PlanCurve(x=x, y=y, x_label="true difference", y_label="power")
-
-
-def detectable_curve(n_items: Iterable[int], *, design: ComparisonDesign | None = None) -> PlanCurve:
-    """Return the smallest difference that can be shown against the number of items.
-
-    Args:
-        n_items: Numbers of items.
-        design: What is planned.
-
-    Examples:
-        >>> from bakeoff.stats import detectable_curve
-        >>> [round(difference, 2) for difference in detectable_curve([50, 200, 800]).y]
-        [0.19, 0.1, 0.05]
-    """
-    design = design or ComparisonDesign()
-    sizes = tuple(check_count(n, "n_items") for n in n_items)
-    y = tuple(_smallest(n, design)[0] for n in sizes)
-    return PlanCurve(
-        x=tuple(float(n) for n in sizes), y=y, x_label="items", y_label="smallest difference that can be seen"
-    )
-
-
-def plan_levers(n_items: int, *, design: ComparisonDesign | None = None) -> tuple[Lever, ...]:
-    """Return what each change to the plan would buy, the cheapest in runs first.
-
-    Args:
-        n_items: Items planned.
-        design: What is planned.
-
-    Returns:
-        The plan as it is, then: more items, more repeats, and a smaller family where there is one.
-
-    Examples:
-        >>> from bakeoff.stats import plan_levers
-        >>> [lever.change for lever in plan_levers(100)]
-        ['as planned', 'twice the items', '3 runs per item instead of 1', '4 times the items']
-    """
-    design = design or ComparisonDesign()
-    n_items = check_count(n_items, "n_items")
-    more = 3 if design.repeats == 1 else 2 * design.repeats
-    options = [
-        ("as planned", n_items, design),
-        ("twice the items", 2 * n_items, design),
-        (f"{more} runs per item instead of {design.repeats}", n_items, replace(design, repeats=more)),
-        ("4 times the items", 4 * n_items, design),
-    ]
-    if design.n_metrics * design.n_segments > 1:
-        options.append(("one primary metric, no segments", n_items, replace(design, n_metrics=1, n_segments=1)))
-    if design.comparisons == "all" and design.n_variants > 2:
-        options.append(("compare with the baseline only", n_items, replace(design, comparisons="baseline")))
-    if design.n_tests > 1 and design.correction in ("holm", "bonferroni", "hochberg", "by"):
-        options.append(("max-t correction", n_items, replace(design, correction="max-t")))
-    levers = [
-        Lever(
-            change=change,
-            n_items=n,
-            repeats=plan.repeats,
-            n_calls=_calls(n, plan),
-            difference=_smallest(n, plan)[0],
-        )
-        for change, n, plan in options
-    ]
-    return (levers[0], *sorted(levers[1:], key=lambda lever: lever.n_calls))
-
-
-def _calls(n: int, design: ComparisonDesign) -> int:
-    return n * design.repeats * design.n_variants
-
-
-def _smallest(n: int, design: ComparisonDesign) -> tuple[float, Literal["either", "gain", "loss", "none"], str | None]:
-    """Return the smallest difference that reaches the power, its direction, and why there is none."""
-    if n < 2:
-        return nan, "none", "at least two items are needed"
-    if design.clustered and n / design.cluster_size < 2:
-        return nan, "none", "at least two clusters are needed"
-    if design.goal != "difference":
-        margin = _search(n, 1, design, 1.0 if design.kind != "continuous" else inf)
-        return margin, "none" if margin != margin else "either", None if margin == margin else "too few items"
-    signs = {"two-sided": (1, -1), "greater": (1,), "less": (-1,)}[design.alternative]
-    found = {sign: _search(n, sign, design, design.room(sign)) for sign in signs[:1]}
-    gain = found[signs[0]]
-    words: dict[int, Literal["gain", "loss"]] = {1: "gain", -1: "loss"}
-    if gain == gain:
-        if len(signs) == 1:
-            return gain, words[signs[0]], None
-        return gain, "either" if gain <= design.room(-1) else "gain", None
-    if len(signs) == 2:
-        loss = _search(n, -1, design, design.room(-1))
-        if loss == loss:
-            return loss, "loss", None
-    return nan, "none", "even the largest possible difference would be missed too often"
-
-
-def _search(n: int, sign: int, design: ComparisonDesign, room: float) -> float:
-    def power(size: float) -> float:
-        return planned_power(n, sign * size, design=design)
-
-    if isfinite(room):
-        high = room
-        if not power(high) >= design.power:
-            return nan
-    else:
-        high = sqrt(design.variance())
-        while not power(high) >= design.power:
-            high *= 2
-            if high > 1e9 * sqrt(design.variance()):
-                return nan
-    return solve_increasing(power, design.power, 0.0, high, tolerance=1e-5)
-
-
-def _first_reaching(difference: float, design: ComparisonDesign) -> int | None:
-    start = max(2, ceil(2 * design.cluster_size) if design.clustered else 2)
-
-    def reaches(n: int) -> bool:
-        return planned_power(n, difference, design=design) >= design.power
-
-    low, high = start - 1, start
-    while not reaches(high):
-        low, high = high, 2 * high
-        if high > _MAX_ITEMS:
-            return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if reaches(middle) else (middle, high)
-    window = min(60, max(12, high // 20))
-    for n in range(high + window, high, -1):
-        if not reaches(n):
-            return n + 1
-    return high
