@@ -246,10 +246,10 @@ def test_trial_measures() -> None:
 def test_a_runaway_pattern_is_stopped_and_is_missing() -> None:
     start = time.perf_counter()
     score = judge({"regex": r"^(a|a)*$"}, "a" * 40 + "b")
-    assert time.perf_counter() - start < 5
+    assert time.perf_counter() - start < 10
     assert score.value in (None, False)
     score = judge({"regex": r"^(\w+\s?)*$"}, "word " * 20 + "!" * 3 + "x " * 5000 + "!")
-    assert time.perf_counter() - start < 8
+    assert time.perf_counter() - start < 20
     assert score.value is None or score.value is False
 
 
@@ -283,7 +283,7 @@ SETUP = "CREATE TABLE t(a INT, b TEXT); INSERT INTO t VALUES (1,'x'), (2,'y'), (
 def test_queries_are_compared_by_their_rows(given: str, wanted: str, same: bool | None) -> None:
     start = time.perf_counter()
     assert judge({"sql_equivalent": {"setup": SETUP, "timeout_s": 0.3}}, given, wanted).value is same
-    assert time.perf_counter() - start < 3
+    assert time.perf_counter() - start < 10
 
 
 @pytest.mark.parametrize(

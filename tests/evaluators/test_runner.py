@@ -147,7 +147,7 @@ def test_functions_get_what_their_parameters_name(parameters: object, got: str) 
 
 async def test_asynchronous_evaluators_wait_at_the_same_time() -> None:
     async def slow(output: str) -> bool:
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.3)
         return True
 
     evaluators = [
@@ -156,7 +156,7 @@ async def test_asynchronous_evaluators_wait_at_the_same_time() -> None:
     ]
     start = time.perf_counter()
     scores = await score_trial(evaluators, CONTEXT)
-    assert time.perf_counter() - start < 0.4
+    assert time.perf_counter() - start < 1.5
     assert [score.value for score in scores] == [True] * 6
 
 
