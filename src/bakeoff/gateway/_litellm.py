@@ -128,4 +128,8 @@ async def close_litellm() -> None:
     await GLOBAL_LOGGING_WORKER.clear_queue()
     await GLOBAL_LOGGING_WORKER.stop()
     await close_litellm_async_clients()
+    # The one client that is not in its cache; its transport opens a new session when it is used again.
+    transport: Any = getattr(litellm.module_level_aclient.client, "_transport", None)
+    if transport is not None:
+        await transport.aclose()
     litellm.in_memory_llm_clients_cache.flush_cache()
