@@ -23,7 +23,8 @@ _COMMON: dict[str, frozenset[str]] = {
     code: frozenset(words.split())
     for code, words in {
         "en": "the of and to in is that it for was with as his on be at by had not are but from have they this which "
-        "you or her she there were been their what would will can your we if more when who",
+        "you or her she there were been their what would will can your we if more when who a he so how much many each "
+        "i do does did than then my after all also only some no has per them him its into out up about one",
         "de": "der die das und ist nicht ein eine zu den mit von sich des auf für im dem als auch es an werden aus er "
         "hat dass sie nach wird bei einer um am sind noch wie einem über so zum kann aber oder wir ich",
         "fr": "le la les de des et est un une que qui dans pour pas sur au avec il elle ce cette sont par plus ne se "
@@ -87,6 +88,8 @@ def guess_language(text: str) -> tuple[str | None, float]:
     if best == 0 or best == second:
         return None, 0.0
     winner = max(hits, key=lambda code: hits[code])
+    if len(_COMMON[winner] & words.keys()) < 2:  # a single short word stands in many languages
+        return None, 0.0
     return winner, best / (best + second)
 
 
@@ -95,7 +98,7 @@ class Language(OutputCheck):
     """Check that the output is in a language, or say which it seems to be.
 
     A simple guess: by script for Arabic, Chinese, Greek, Hebrew, Hindi, Japanese, Korean, Russian, Thai, Ukrainian;
-    by the forty commonest words for Dutch, English, French, German, Italian, Polish, Portuguese, Spanish, Swedish,
+    by some fifty of the commonest words for Dutch, English, French, German, Italian, Polish, Portuguese, Spanish, Swedish,
     Turkish. Other languages are taken for the nearest of these; text of under ten words is often undecided.
 
     Value:
