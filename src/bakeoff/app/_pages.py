@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["MENU", "build", "drawn", "page"]
 
 MENU: dict[str, tuple[tuple[str, str, str], ...]] = {
-    "": (("runs", "Runs", ":material/home:"),),
+    "": (("runs", "Runs", ":material/home:"), ("design", "New experiment", ":material/add_circle:")),
     "Understand": (
         ("results", "Results", ":material/leaderboard:"),
         ("compare", "Compare", ":material/compare_arrows:"),

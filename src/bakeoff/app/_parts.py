@@ -67,12 +67,12 @@ def warnings(entries: Sequence[str], title: str = "Before you believe this") -> 
     return wrap(f'<div class="bo-warn"><b>{h(title)}</b><ul>{rows}</ul></div>')
 
 
-def pre(text: object, limit: int = 20_000) -> str:
+def pre(text: object, limit: int = 20_000, *, css: str = "") -> str:
     """Return text exactly as it is, in a box of its own."""
     whole = str(text)
     cut = h(whole[:limit])
     more = f'<div class="bo-soft">… {len(whole) - limit:,} more characters</div>' if len(whole) > limit else ""
-    return f"<pre>{cut}</pre>{more}"
+    return f'<pre class="{css}">{cut}</pre>{more}'
 
 
 def hero(analysis: Analysis, metric: MetricAnalysis) -> str:

@@ -194,7 +194,7 @@ def choose_run(label: str = "Run", *, prefer: Callable[[Manifest], bool] | None 
     found = manifests()
     if not found:
         html(_parts.empty("◔", "No runs yet", "Design an experiment, or start one with `bakeoff run experiment.yaml`."))
-        st.page_link(_page("runs"), label="Start here", icon=":material/home:")
+        st.page_link(_page("design"), label="Design an experiment", icon=":material/add_circle:")
         return None
     default = next((manifest for manifest in found if prefer(manifest)), found[0]) if prefer else found[0]
     return choose(

@@ -25,11 +25,17 @@ _PER_PAGE = 8
 
 def draw() -> None:
     """Draw the page."""
-    _state.header("Runs", "Every experiment that ran in this store: what it found, how sure that is, and what it cost.")
     found = _state.manifests()
+    title, new = st.columns([5, 1.3], vertical_alignment="bottom")
+    with title:
+        _state.header(
+            "Runs", "Every experiment that ran in this store: what it found, how sure that is, and what it cost."
+        )
     if not found:
         _first_use()
         return
+    if new.button("New experiment", icon=":material/add:", type="primary", width="stretch"):
+        st.switch_page(page("design"))
     _overview(found)
     _in_progress(found)
     search, state = st.columns([3, 2], vertical_alignment="bottom")
@@ -41,6 +47,7 @@ def draw() -> None:
             label_visibility="collapsed",
         )  # fmt: skip
     shown = [m for m in found if _matches(m, needle or "", str(wanted or "all"))]
+    shown = [m for m in shown if m.status != "running" or wanted == "running"]  # they stand above
     if not shown:
         _state.html(_parts.empty("∅", "Nothing matches", "Change the search or the state above."))
         return
@@ -161,5 +168,13 @@ def _first_use() -> None:
     )
     with st.container(horizontal=True, horizontal_alignment="center"):
         if st.button("Run the example", icon=":material/play_arrow:", type="primary"):
-            _launch.start_example(_state.the_store().paths.root)
-            st.switch_page(page("live"))
+            store = _state.the_store()
+            with st.spinner("Starting …"):
+                log = _launch.start_example(store.paths.root)
+                run_id = _launch.wait_for_run(store, set(), timeout_s=40)
+            if run_id is None:
+                _state.html(_parts.error(f"the run did not start; its process said:\n{_launch.log_tail(log)}"))
+            else:
+                st.switch_page(page("live"), query_params={"run": run_id})
+        if st.button("Design an experiment", icon=":material/add:"):
+            st.switch_page(page("design"))

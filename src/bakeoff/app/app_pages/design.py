@@ -1,0 +1,248 @@
+"""Design an experiment: data, prompts, models, evaluators, question - with its price and its power always in view."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from bakeoff.app import _design_data, _design_judge, _draft, _launch, _parts, _state
+from bakeoff.app._pages import page
+from bakeoff.app._text import h, number
+from bakeoff.errors import BakeoffError, SpecError
+from bakeoff.reports import amount_usd, duration
+
+if TYPE_CHECKING:
+    from bakeoff.app._draft import Checked, Draft
+    from bakeoff.experiments import LocalStore
+
+__all__ = ["draw"]
+
+_EXAMPLE = "Example: two prompts, simulated model"
+
+
+def draw() -> None:
+    """Draw the page."""
+    _state.header(
+        "New experiment",
+        "What is compared, on which data, judged how. Everything here is an experiment file that also runs from the "
+        "command line.",
+    )
+    store = _state.the_store()
+    folder = _draft.experiment_folder(store)
+    draft = _load(store)
+    scope = f"{st.session_state.get('design_generation', 0)}"
+    checked = _check(_draft.to_yaml(draft), folder)
+    form, side = st.columns([7, 3], gap="large")
+    with form:
+        by_hand = st.toggle("Edit as YAML", key=f"d_byhand_{scope}")
+        if by_hand:
+            _yaml_editor(draft, folder, scope=scope)
+        else:
+            _form(draft, checked, folder, scope=scope)
+    text = _draft.to_yaml(draft)
+    checked = _check(text, folder)
+    with side, st.container(key="design_side"):
+        _planner(checked)
+        _actions(draft, text, checked, store)
+    with form:
+        _file(text, _target(draft, folder))
+
+
+def _load(store: LocalStore) -> Draft:
+    """Return the draft of this session; let the reader start from something else."""
+    files = {path.name: path for path in _draft.known_files(store)}
+    runs = {f"Run {_state.run_label(m)}": m for m in store.runs()[:15]}
+    options = [_EXAMPLE, *files, *runs]
+    pick, go = st.columns([5, 1], vertical_alignment="bottom")
+    chosen = pick.selectbox("Start from", options, key="design_from")
+    pressed = go.button("Load", icon=":material/file_open:", width="stretch")
+    if pressed or "design_draft" not in st.session_state:
+        try:
+            st.session_state["design_draft"] = _source(str(chosen) if pressed else _EXAMPLE, files, runs, store)
+            st.session_state["design_generation"] = st.session_state.get("design_generation", 0) + 1
+        except (BakeoffError, OSError) as problem:
+            _state.html(_parts.error(problem))
+            st.session_state.setdefault("design_draft", _draft.example_draft())
+    draft: Draft = st.session_state["design_draft"]
+    return draft
+
+
+def _source(chosen: str, files: dict[str, Path], runs: dict, store: LocalStore) -> Draft:  # type: ignore[type-arg]
+    if chosen in files:
+        path = files[chosen]
+        draft = _draft.from_yaml(path.read_text(encoding="utf-8"), file=path)
+        return _moved(draft, path.parent, _draft.experiment_folder(store))
+    if chosen in runs:
+        manifest = runs[chosen]
+        return _moved(copy.deepcopy(manifest.spec), Path(manifest.base_dir), _draft.experiment_folder(store))
+    return _draft.example_draft()
+
+
+def _moved(draft: Draft, old: Path, new: Path) -> Draft:
+    """Make paths that were relative to another folder absolute."""
+    if old.resolve() == new.resolve():
+        return draft
+
+    def absolute(path: str) -> str:
+        return path if path.startswith("bundled:") or Path(path).is_absolute() else str((old / path).resolve())
+
+    dataset = draft.get("dataset")
+    if isinstance(dataset, str):
+        draft["dataset"] = absolute(dataset)
+    elif isinstance(dataset, dict) and isinstance(dataset.get("path"), str):
+        draft["dataset"] = {**dataset, "path": absolute(dataset["path"])}
+    for name, prompt in (draft.get("prompts") or {}).items():
+        if isinstance(prompt, dict) and isinstance(prompt.get("file"), str):
+            draft["prompts"][name] = {**prompt, "file": absolute(prompt["file"])}
+    return draft
+
+
+@st.cache_resource(max_entries=24, show_spinner=False)
+def _checked(text: str, folder: str) -> Checked:
+    return _draft.check(text, folder=Path(folder), store=_state.the_store())
+
+
+def _check(text: str, folder: Path) -> Checked:
+    return _checked(text, str(folder))
+
+
+def _form(draft: Draft, checked: Checked, folder: Path, *, scope: str) -> None:
+    st.subheader("1  Question")
+    one, two = st.columns([2, 3])
+    draft["name"] = (one.text_input("Name", value=str(draft.get("name", "")), key=f"d_name_{scope}") or "").strip()
+    draft["description"] = two.text_input(
+        "What do you want to know?", value=str(draft.get("description", "")), key=f"d_desc_{scope}"
+    )
+    st.subheader("2  Data")
+    _design_data.data_section(draft, folder, scope=scope)
+    if checked.experiment is not None:
+        _design_data.preview(checked.experiment.dataset.head(3), len(checked.experiment.dataset))
+    if draft.get("prompts") or not draft.get("targets"):
+        st.subheader("3  Prompts")
+        _design_data.prompt_section(draft, checked, scope=scope)
+        removed = st.session_state.pop("design_removed", None)
+        if removed is not None:
+            st.session_state["design_generation"] = st.session_state.get("design_generation", 0) + 1
+            st.rerun()
+        st.subheader("4  Models")
+        _design_judge.model_section(draft, scope=scope)
+    st.subheader("5  Evaluators")
+    _design_judge.evaluator_section(draft, checked, scope=scope)
+    st.subheader("6  Analysis")
+    _design_judge.analysis_section(draft, checked, scope=scope)
+
+
+def _yaml_editor(draft: Draft, folder: Path, *, scope: str) -> None:
+    text = st.text_area("Experiment as YAML", value=_draft.to_yaml(draft), height=560, key=f"d_yaml_{scope}")
+    try:
+        fresh = _draft.from_yaml(text or "", file=folder / "draft.yaml")
+    except SpecError as problem:
+        _state.html(_parts.error(problem))
+        return
+    draft.clear()
+    draft.update(fresh)
+
+
+def _planner(checked: Checked) -> None:
+    """Show what the run will take and what it can show; or what is wrong."""
+    if checked.problems:
+        rows = "".join(
+            f"<li><b>{h(p.key or 'file', 80)}</b> {h(p.message, 400)}"
+            f"{f'<br><span class=bo-soft>{h(p.fix, 300)}</span>' if p.fix else ''}</li>"
+            for p in checked.problems[:12]
+        )
+        count = len(checked.problems)
+        _state.html(
+            _parts.wrap(
+                f'<div class="bo-card"><div class="bo-label">{count} problem{"s" if count > 1 else ""} to solve</div>'
+                f'<ul style="padding-left:1.1rem;margin:.2rem 0">{rows}</ul></div>'
+            )
+        )
+        return
+    plan = checked.plan
+    if plan is None:
+        return
+    binary = _is_pass_rate(checked)
+    smallest = f"{100 * plan.detectable:.1f} points" if binary else number(plan.detectable)
+    cells = [
+        (f"{plan.trials:,}", "trials"),
+        (f"{plan.n_variants} × {plan.n_items:,}", "variants × items"),
+        (amount_usd(plan.cost_usd) if plan.cost_usd == plan.cost_usd else "unknown", "expected cost"),
+        (duration(60 * plan.minutes), "expected time"),
+        (f"{(plan.input_tokens + plan.output_tokens) / 1000:,.0f}k", "tokens"),
+        (f"{plan.calls:,}", "calls"),
+    ]
+    body = "".join(f"<div><b>{h(v)}</b><span>{h(c)}</span></div>" for v, c in cells)
+    notes = "".join(f'<div class="bo-soft" style="margin-top:.4rem">⚠ {h(w, 300)}</div>' for w in plan.warnings)
+    _state.html(
+        _parts.wrap(
+            f'<div class="bo-card"><div class="bo-label">This experiment</div><div class="bo-plan">{body}'
+            f'<div class="wide"><span>Smallest difference it can detect</span><b style="font-size:1.5rem">'
+            f"{h(smallest if plan.detectable == plan.detectable else '–')}</b>"
+            f"<span>{h(plan.sentence, 300)}</span></div>"
+            f"</div>{notes}</div>"
+        )
+    )
+
+
+def _is_pass_rate(checked: Checked) -> bool:
+    experiment = checked.experiment
+    if experiment is None:
+        return False
+    infos = [info for evaluator in experiment.evaluators for info in evaluator.metrics]
+    return any(info.name == experiment.primary and info.score_kind == "binary" for info in infos)
+
+
+def _target(draft: Draft, folder: Path) -> Path:
+    return folder / f"{_draft.slug(str(draft.get('name') or 'experiment'))}.yaml"
+
+
+def _actions(draft: Draft, text: str, checked: Checked, store: LocalStore) -> None:
+    path = _target(draft, _draft.experiment_folder(store))
+    blocked = bool(checked.problems)
+    if st.button("Launch", type="primary", icon=":material/rocket_launch:", width="stretch", disabled=blocked):
+        _start(text, path, store)
+    if st.button("Save the file", icon=":material/save:", width="stretch"):
+        _draft.save(text, path)
+        st.toast(f"Saved as {path.name}", icon=":material/check:")
+    _state.html(_parts.wrap(f'<div class="bo-soft"><small>{h(path.parent.name)}/{h(path.name)}</small></div>'))
+
+
+def _start(text: str, path: Path, store: LocalStore) -> None:
+    ready = _draft.check(text, folder=path.parent, store=store, check_keys=True)
+    if ready.problems:
+        for problem in ready.problems:
+            _state.html(_parts.error(problem))
+        return
+    _draft.save(text, path)
+    before = {manifest.run_id for manifest in store.runs()}
+    with st.spinner("Starting …"):
+        log = _launch.start(path, store.paths.root)
+        run_id = _launch.wait_for_run(store, before, timeout_s=30.0)
+    if run_id is None:
+        said = _launch.log_tail(log) or "it said nothing"
+        _state.html(_parts.error(f"the run did not start; its process said:\n{said}"))
+        return
+    st.session_state["kept_run"] = run_id
+    st.switch_page(page("live"), query_params={"run": run_id})
+
+
+def _file(text: str, path: Path) -> None:
+    st.subheader("7  File")
+    if not path.exists():
+        st.code(text, language="yaml", wrap_lines=True)
+        return
+    before = path.read_text(encoding="utf-8", errors="replace").removeprefix(
+        "# yaml-language-server: $schema=experiment.schema.json\n"
+    )
+    lines = _draft.diff_lines(before, text)
+    if all(kind == "same" for kind, _ in lines):
+        st.caption("As it is saved.")
+        st.code(text, language="yaml", wrap_lines=True)
+        return
+    tags = {"same": ("", ""), "add": ("<ins>", "</ins>"), "cut": ("<del>", "</del>")}
+    body = "\n".join(f"{tags[kind][0]}{h(line) or ' '}{tags[kind][1]}" for kind, line in lines)
+    _state.html(_parts.wrap(f'<div class="bo-label">Changes to {h(path.name)}</div><pre>{body}</pre>'))
