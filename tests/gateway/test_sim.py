@@ -68,6 +68,15 @@ async def test_plain_behaviours() -> None:
     assert (await send(ask("sim/rules", "bye", sim={"rules": rules}))).text == "I am not sure."
 
 
+async def test_what_is_expected_may_be_several_or_nothing() -> None:
+    send = transport().send
+    sure = {"skill": 1.0}
+    assert (await send(ask("sim/large", sim=sure, context={"expected": ["Bern", "Berne"]}))).text == "Bern"
+    assert (await send(ask("sim/large", sim=sure, context={"expected": 18.0, "choices": []}))).text == "18"
+    assert (await send(ask("sim/large", sim=sure, context={"expected": {"a": 1}, "choices": []}))).text == '{"a": 1}'
+    assert (await send(ask("sim/large", "Sum it up", context={"expected": None}))).text == "In short: Sum it up"
+
+
 @pytest.mark.parametrize("model", ["sim/small", "sim/medium", "sim/large"])
 async def test_the_share_of_right_answers_is_the_published_probability(model: str) -> None:
     send = transport().send

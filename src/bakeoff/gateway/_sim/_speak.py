@@ -123,11 +123,13 @@ def _skilled(
     # At temperature 0 every repeat is the same answer.
     call = (model, item, prompt, repeat if temperature > 0 else 0)
     schema = _wanted_json(params)
-    if "expected" not in context:
+    expected = context.get("expected")
+    if isinstance(expected, (list, tuple)) and expected and all(isinstance(one, str) for one in expected):
+        expected = expected[0]  # several right answers: it knows the first
+    if expected is None:
         if schema is None:
             return _wrap(_no_expectation(messages), knobs)
         return instance_of(schema, about=(knobs.seed, call))
-    expected = context["expected"]
     choices = list(context.get("choices") or ())
     probability = correct_probability(model, prompt, context, knobs, temperature=temperature)
     right = is_correct(probability, item, call, knobs)
