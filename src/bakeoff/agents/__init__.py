@@ -1,1 +1,33 @@
-"""The agents room."""
+"""Agents as things to compare: models and tiers, reasoning patterns, tools, retrieval, memory, workflows, guards."""
+
+from bakeoff.agents._agent import Agent
+from bakeoff.agents._memory import LEVELS, Memory, MemoryStore, Scope, anonymise
+from bakeoff.agents._patterns import Pattern, find_pattern, patterns
+from bakeoff.agents._resolve import resolve_agent
+from bakeoff.agents._retrieval import Bm25, Retriever, open_retriever
+from bakeoff.agents._spec import AgentSpec
+from bakeoff.agents._target import AgentTarget
+from bakeoff.agents._tools import FunctionTool, Tool, ToolContext, ToolOutcome, call_tool
+
+__all__ = [
+    "LEVELS",
+    "Agent",
+    "AgentSpec",
+    "AgentTarget",
+    "Bm25",
+    "FunctionTool",
+    "Memory",
+    "MemoryStore",
+    "Pattern",
+    "Retriever",
+    "Scope",
+    "Tool",
+    "ToolContext",
+    "ToolOutcome",
+    "anonymise",
+    "call_tool",
+    "find_pattern",
+    "open_retriever",
+    "patterns",
+    "resolve_agent",
+]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from bakeoff.agents import resolve_agent
 from bakeoff.datasets import open_dataset
 from bakeoff.errors import BakeoffError, SpecError, SpecProblem
 from bakeoff.evaluators import load_evaluator
@@ -64,7 +65,7 @@ class Experiment:
     @property
     def is_simulated(self) -> bool:
         """Whether any variant runs on a simulated model: then every report says so."""
-        return any(v.model is not None and v.model.model.startswith("sim/") for v in self.variants.values())
+        return any(model.model.startswith("sim/") for v in self.variants.values() for model in v.models)
 
 
 def parse_spec(path: Path, *, text: str | None = None) -> tuple[ExperimentSpec, Document]:
@@ -145,7 +146,7 @@ def load_experiment(
                 raise
             said = list(error.problems)
     base_dir = base_dir or (source.resolve().parent if isinstance(source, Path) else Path.cwd())
-    loader = _Loader(spec, document, base_dir)
+    loader = _Loader(spec, document, base_dir, callables or {})
     loader.problems += said
     prompts = loader.prompts()
     variants = loader.variants(prompts)
@@ -173,10 +174,13 @@ def load_experiment(
 class _Loader:
     """Collects problems instead of stopping at the first."""
 
-    def __init__(self, spec: ExperimentSpec, document: Document, base_dir: Path) -> None:
+    def __init__(
+        self, spec: ExperimentSpec, document: Document, base_dir: Path, callables: Mapping[str, Callable[..., Any]]
+    ) -> None:
         self.spec = spec
         self.document = document
         self.base_dir = base_dir
+        self.callables = callables
         self.problems: list[SpecProblem] = []
 
     def add(self, message: str, *key: str | int, fix: str = "") -> None:
@@ -228,7 +232,14 @@ class _Loader:
                 continue  # said already
             try:
                 variants[name] = resolve_variant(
-                    name, levels, prompts=prompts, models=self.spec.models, targets=self.spec.targets
+                    name,
+                    levels,
+                    prompts=prompts,
+                    models=self.spec.models,
+                    targets=self.spec.targets,
+                    base_dir=self.base_dir,
+                    callables=self.callables,
+                    agents=resolve_agent,
                 )
             except SpecError as error:
                 self.adopt(error, *(("variants", name) if name in self.spec.variants else ("factors",)))
@@ -274,6 +285,9 @@ class _Loader:
     def check_variables(self, variants: Mapping[str, VariantTarget], dataset: Dataset) -> None:
         checked: set[tuple[str, frozenset[str]]] = set()
         for variant in variants.values():
+            for dotted, message in variant.agent.check(dataset.input_names) if variant.agent is not None else ():
+                fix = f"the data set has {', '.join(sorted(dataset.input_names)) or 'no inputs'}"
+                self.add(message, *dotted.split("."), fix=fix)
             if variant.prompt is None:
                 continue
             available = frozenset(dataset.input_names).union(variant.template_values)
@@ -286,15 +300,17 @@ class _Loader:
 
     def check_keys(self, variants: Mapping[str, VariantTarget], env: Mapping[str, str]) -> None:
         said: set[str] = set()
-        for variant in variants.values():
-            if variant.model is None:
-                continue
-            model = variant.model
+        called = [(variant, model) for variant in variants.values() for model in variant.models]
+        for variant, model in called:
             place = next((key for key, value in self.spec.models.items() if value is model), None)
             key = ("models", place) if place is not None else ("models",)
             try:
                 missing = missing_env(model.model, env, api_base=model.api_base, api_key_env=model.api_key_env)
-                price_of(model.model, self.spec.gateway, params=variant.params)
+                price_of(
+                    model.model,
+                    self.spec.gateway,
+                    params=variant.params if variant.agent is None else model.call_params(),
+                )
             except SpecError as error:
                 self.adopt(error, *key)
                 continue

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from bakeoff.gateway import ModelClient
     from bakeoff.prompts import Prompt
-    from bakeoff.targets._types import Target
+    from bakeoff.targets._types import AgentResolver, ResolvedAgent, Target
 
 T = TypeVar("T")
 
@@ -40,6 +40,14 @@ class VariantTarget:
     """Parameters of the model call, or keyword arguments of a callable."""
     template_values: Mapping[str, Any] = field(default_factory=dict)
     """Levels of factors that the prompt uses as variables."""
+    agent: ResolvedAgent | None = None
+
+    @property
+    def models(self) -> Sequence[ModelSpec]:
+        """Every model that Bakeoff itself calls for this variant."""
+        if self.agent is not None:
+            return self.agent.models
+        return () if self.model is None else (self.model,)
 
 
 def resolve_variant(
@@ -49,17 +57,45 @@ def resolve_variant(
     prompts: Mapping[str, Prompt],
     models: Mapping[str, ModelSpec],
     targets: Mapping[str, TargetSpec],
+    base_dir: Path | None = None,
+    callables: Mapping[str, Callable[..., Any]] | None = None,
+    agents: AgentResolver | None = None,
 ) -> VariantTarget:
     """Find what a variant's levels stand for.
 
     `prompt`, `model` and `target` name what the file defines; a model may also be a LiteLLM model string. Any other
-    level is a model parameter, a variable of the prompt, or a keyword argument of a callable.
+    level is a model parameter, a variable of the prompt, or a keyword argument of a callable. Levels named `agent.*`
+    reach into the section of an agent.
+
+    Args:
+        name: Name of the variant.
+        levels: Its levels by factor.
+        prompts: Prompts of the file.
+        models: Models of the file.
+        targets: Targets of the file.
+        base_dir: Folder of the file, for what an agent reads.
+        callables: Functions given from Python, for the tools of an agent.
+        agents: Makes agents; without it a target of that kind is refused.
 
     Raises:
         SpecError: A level names something that is not there, or a factor that nothing uses.
     """
     spec = _target_of(name, levels, prompts=prompts, targets=targets)
     rest = {key: value for key, value in levels.items() if key not in ("prompt", "model", "target")}
+    if spec.agent is not None:
+        if agents is None:
+            raise SpecError(f"variant {name!r}: agents cannot be run here")
+        target = str(levels.get("target") or _agent_target(levels, targets) or name)
+        agent = agents(
+            spec.agent,
+            name=target,
+            overrides=_agent_levels(name, {key: value for key, value in levels.items() if key != "target"}),
+            prompts=prompts,
+            models=models,
+            base_dir=base_dir,
+            callables=callables,
+        )
+        return VariantTarget(name=name, levels=levels, spec=spec, model=next(iter(agent.models), None), agent=agent)
     if spec.kind != "prompt":
         if spec.kind == "recorded" and rest:
             raise SpecError(f"variant {name!r}: recorded answers cannot be varied by {', '.join(rest)}")
@@ -86,11 +122,42 @@ def resolve_variant(
     )
 
 
+def _agent_levels(name: str, levels: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the levels as paths within the `agent` section; the words of prompt experiments mean the same here."""
+    found: dict[str, Any] = {}
+    for key, value in levels.items():
+        if key.startswith("agent."):
+            found[key.removeprefix("agent.")] = value
+        elif key in ("model", "prompt", "pattern"):
+            found[key] = value
+        elif key in MODEL_PARAMS or key.startswith("params."):
+            found[f"params.{key.removeprefix('params.')}"] = value
+        elif key != "agent":
+            raise SpecError(
+                f"variant {name!r}: nothing in the agent uses {key!r}; a factor is a dotted path such as "
+                "`agent.steps.NAME.model` or `agent.memory.policy`, `model`, `pattern`, or a model parameter"
+            )
+    return found
+
+
+def _agent_target(levels: Mapping[str, Any], targets: Mapping[str, TargetSpec]) -> str | None:
+    """Return the only agent of the file, where levels reach into an agent and name none."""
+    if not any(key.startswith("agent.") for key in levels):
+        return None
+    agents = [key for key, target in targets.items() if target.agent is not None]
+    return agents[0] if len(agents) == 1 else None
+
+
 def _target_of(
     name: str, levels: Mapping[str, Any], *, prompts: Mapping[str, Prompt], targets: Mapping[str, TargetSpec]
 ) -> TargetSpec:
     if levels.get("target") is not None:
         return _named(str(levels["target"]), targets, what="target", variant=name)
+    if isinstance(levels.get("agent"), dict):
+        return TargetSpec(agent=levels["agent"])
+    only = _agent_target(levels, targets)
+    if only is not None:
+        return targets[only]
     prompt, model = levels.get("prompt"), levels.get("model")
     if prompt is None and len(prompts) == 1:
         prompt = next(iter(prompts))
@@ -154,6 +221,8 @@ class TargetFactory:
             SpecError: A callable cannot be imported or an environment variable is missing.
         """
         spec = variant.spec
+        if variant.agent is not None:
+            return variant.agent.open(self._client, variant=variant.name, choices=self._choices)
         if spec.kind == "recorded":
             return RecordedTarget(str(spec.recorded), repeats=self._repeats)
         if spec.kind == "python":

@@ -86,7 +86,7 @@ class HttpSpec(_Section):
 
 
 class TargetSpec(_Section):
-    """The thing under test. Exactly one of `prompt` (with `model`), `python`, `http`, `command`, `recorded`."""
+    """The thing under test: one of `prompt` (with `model`), `python`, `http`, `command`, `recorded`, `agent`."""
 
     prompt: str | None = None
     """Name of a prompt of this file."""
@@ -103,6 +103,9 @@ class TargetSpec(_Section):
     """How to read what a command prints."""
     recorded: str | None = None
     """Dotted path of an answer already collected, in the row of the data set."""
+    agent: dict[str, Any] | None = None
+    """An agent: models, patterns, tools, memory, steps (docs/agents/configuration.md). Factors reach into it by
+    dotted path, for instance `agent.steps.draft.model`."""
     timeout_s: PositiveFloat = 120.0
     params: dict[str, Any] = Field(default_factory=dict)
     """Keyword arguments for a callable; a factor of the same name overrides them."""
@@ -110,18 +113,22 @@ class TargetSpec(_Section):
     @model_validator(mode="after")
     def _one_kind(self) -> TargetSpec:
         kinds = [
-            name for name in ("prompt", "python", "http", "command", "recorded") if getattr(self, name) is not None
+            name
+            for name in ("prompt", "python", "http", "command", "recorded", "agent")
+            if getattr(self, name) is not None
         ]
         if len(kinds) != 1:
             found = f"got {' and '.join(kinds)}" if kinds else "got none of them"
-            raise ValueError(f"needs exactly one of prompt, python, http, command, recorded; {found}")
+            raise ValueError(f"needs exactly one of prompt, python, http, command, recorded, agent; {found}")
         if self.prompt is not None and self.model is None:
             raise ValueError("has a prompt but no model")
         return self
 
     @property
-    def kind(self) -> Literal["prompt", "python", "http", "command", "recorded"]:
-        """Which of the five kinds this is."""
+    def kind(self) -> Literal["prompt", "python", "http", "command", "recorded", "agent"]:
+        """Which of the six kinds this is."""
+        if self.agent is not None:
+            return "agent"
         if self.prompt is not None:
             return "prompt"
         if self.python is not None:

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 from bakeoff.gateway import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from pathlib import Path
 
     from bakeoff.datasets import Item
+    from bakeoff.gateway import ModelClient
+    from bakeoff.prompts import Prompt
+    from bakeoff.targets._spec import ModelSpec
 
-__all__ = ["Target", "TargetResult"]
+__all__ = ["AgentResolver", "ResolvedAgent", "Target", "TargetResult"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,5 +52,44 @@ class Target(Protocol):
 
         Raises:
             TargetError: The trial failed; recorded with its kind and reason.
+        """
+        ...
+
+
+class ResolvedAgent(Protocol):
+    """An agent, checked and ready to run; made in the room above."""
+
+    @property
+    def models(self) -> Sequence[ModelSpec]:
+        """Every model that may be called, the main one first."""
+        ...
+
+    def check(self, available: Collection[str]) -> list[tuple[str, str]]:
+        """Return (key, problem) for each template that asks for a name that is not available."""
+        ...
+
+    def open(self, client: ModelClient, *, variant: str, choices: Sequence[str] = ()) -> Target:
+        """Return the running target."""
+        ...
+
+
+class AgentResolver(Protocol):
+    """Turns an `agent` section into an agent; handed in from above, so that this room knows no agents."""
+
+    def __call__(
+        self,
+        section: Mapping[str, Any],
+        *,
+        name: str,
+        overrides: Mapping[str, Any] | None = None,
+        prompts: Mapping[str, Prompt] | None = None,
+        models: Mapping[str, ModelSpec] | None = None,
+        base_dir: Path | None = None,
+        callables: Mapping[str, Callable[..., Any]] | None = None,
+    ) -> ResolvedAgent:
+        """Check the section and find everything that it names.
+
+        Raises:
+            SpecError: With every problem.
         """
         ...
