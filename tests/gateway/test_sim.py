@@ -169,6 +169,51 @@ async def test_a_judge_answers_in_the_form_that_was_asked_for() -> None:
     assert set(json.loads((await send(bare)).text)) == {"verdict", "score", "reason"}
 
 
+def shown(**sections: str) -> str:
+    parts = [f'<data 1a2b name="{title.replace("_", " ")}">\n{text}\n</data 1a2b>' for title, text in sections.items()]
+    return "\n\n".join(parts)
+
+
+async def judge(text: str, properties: dict[str, Any], *, structured: bool = True, **sim: Any) -> Any:
+    schema = {"type": "object", "properties": {"reason": {"type": "string"}, **properties}}
+    form = {"type": "json_schema", "json_schema": {"name": "j", "schema": schema}}
+    if not structured:
+        text = f"It must satisfy this JSON Schema:\n{json.dumps(schema)}\n{text}"
+    request = ask("sim/judge", text, params={"response_format": form} if structured else {}, sim={"skill": 1.0, **sim})
+    answer = json.loads((await transport().send(replace(request, sim_context={}))).text)
+    return answer[next(iter(properties))]
+
+
+@pytest.mark.parametrize("structured", [True, False])
+async def test_a_judge_compares_what_it_is_shown(structured: bool) -> None:
+    right, wrong = shown(expected="Bern", response="It is Bern."), shown(expected="Bern", response="Basel")
+    boolean = {"pass": {"type": "boolean"}}
+    assert await judge(right, boolean, structured=structured) is True
+    assert await judge(wrong, boolean, structured=structured) is False
+    assert await judge(right, boolean, structured=structured, skill=0.0) is False
+    words = {"result": {"enum": ["correct", "partly_correct", "incorrect"]}}
+    assert await judge(right, words, structured=structured) == "correct"
+    assert await judge(wrong, words, structured=structured) == "incorrect"
+    score = {"score": {"type": "integer", "minimum": 1, "maximum": 5}}
+    assert await judge(right, score, structured=structured) == 5
+    assert await judge(wrong, score, structured=structured) == 1
+    better = {"better": {"enum": ["1", "2", "tie"]}}
+    pair = {"response_1": "Basel", "response_2": "Bern"}
+    assert await judge(shown(expected="Bern", **pair), better, structured=structured) == "2"
+
+
+async def test_a_pairwise_judge_likes_the_first_place_a_little() -> None:
+    better = {"better": {"enum": ["1", "2"]}}
+    firsts = 0
+    for number in range(200):
+        texts = (f"answer {number}", f"reply {number}")
+        one = await judge(shown(response_1=texts[0], response_2=texts[1]), better)
+        other = await judge(shown(response_1=texts[1], response_2=texts[0]), better)
+        firsts += (one == "1") + (other == "1")
+    # Quality differences of two uniform draws lie within 0.05 of a tie with chance 0.0975: those go to the first twice.
+    assert 205 < firsts < 240
+
+
 SIMPLE = st.sampled_from(
     [{"type": "string"}, {"type": "boolean"}, {"type": "number", "minimum": 0, "maximum": 1}, {"enum": [1, "two"]}]
 )

@@ -12,7 +12,7 @@ from bakeoff.gateway._sim._luck import pick, uniform
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["instance_of", "verdict_name"]
+__all__ = ["instance_of", "resolve_schema", "verdict_name"]
 
 _VERDICTS = (
     "verdict",
@@ -22,6 +22,7 @@ _VERDICTS = (
     "pass",
     "winner",
     "preference",
+    "better",
     "choice",
     "score",
     "rating",
@@ -41,7 +42,7 @@ def verdict_name(schema: Mapping[str, Any]) -> str:
         >>> verdict_name({"properties": {"reason": {}, "is_good": {"type": "boolean"}}}), verdict_name({})
         ('is_good', 'verdict')
     """
-    properties = schema.get("properties")
+    properties = resolve_schema(schema, schema).get("properties")
     if not isinstance(properties, dict) or not properties:
         return "verdict"
     for name in _VERDICTS:
@@ -73,14 +74,14 @@ def instance_of(schema: Mapping[str, Any], *, about: object, fixed: Mapping[str,
         return orjson.dumps(value).decode()
     value = _value(schema, schema, (about,), 0)
     if isinstance(value, dict):
-        properties = _resolve(schema, schema).get("properties") or {}
+        properties = resolve_schema(schema, schema).get("properties") or {}
         for name, wanted in fixed.items():
             if name in properties or not properties:
-                value[name] = _fit(wanted, _resolve(properties.get(name) or {}, schema), value.get(name))
+                value[name] = _fit(wanted, resolve_schema(properties.get(name) or {}, schema), value.get(name))
     return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS, default=str).decode()
 
 
-def _resolve(schema: Any, root: Mapping[str, Any]) -> dict[str, Any]:
+def resolve_schema(schema: Any, root: Mapping[str, Any]) -> dict[str, Any]:
     for _ in range(_DEEPEST):
         if not isinstance(schema, dict):
             return {}
@@ -131,7 +132,7 @@ def _fit(value: Any, schema: Mapping[str, Any], otherwise: Any) -> Any:
 
 
 def _value(schema: Any, root: Mapping[str, Any], path: tuple[object, ...], depth: int) -> Any:
-    schema = _resolve(schema, root)
+    schema = resolve_schema(schema, root)
     if "const" in schema:
         return schema["const"]
     options = schema.get("enum")

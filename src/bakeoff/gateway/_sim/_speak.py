@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from bakeoff.gateway._sim._judge import judgement
 from bakeoff.gateway._sim._luck import uniform
 from bakeoff.gateway._sim._params import tier_of
 from bakeoff.gateway._sim._schema import instance_of, verdict_name
@@ -123,13 +124,17 @@ def _skilled(
     # At temperature 0 every repeat is the same answer.
     call = (model, item, prompt, repeat if temperature > 0 else 0)
     schema = _wanted_json(params)
+    if schema is None and tier_of(model).behaviour == "judge":
+        schema = _schema_in(prompt)
     expected = context.get("expected")
     if isinstance(expected, (list, tuple)) and expected and all(isinstance(one, str) for one in expected):
         expected = expected[0]  # several right answers: it knows the first
     if expected is None:
         if schema is None:
             return _wrap(_no_expectation(messages), knobs)
-        return instance_of(schema, about=(knobs.seed, call))
+        skill = correct_probability(model, prompt, {"difficulty": 0.5}, knobs, temperature=temperature)
+        seen = judgement(prompt, schema, skill=skill, about=call, seed=knobs.seed)
+        return instance_of(schema, about=(knobs.seed, call), fixed=seen)
     choices = list(context.get("choices") or ())
     probability = correct_probability(model, prompt, context, knobs, temperature=temperature)
     right = is_correct(probability, item, call, knobs)
@@ -164,6 +169,16 @@ def _wanted_json(params: Mapping[str, Any]) -> Mapping[str, Any] | None:
         schema = holder.get("schema") if isinstance(holder, dict) else None
         return schema if isinstance(schema, dict) else {}
     return {} if form.get("type") == "json_object" else None
+
+
+def _schema_in(prompt: str) -> Mapping[str, Any] | None:
+    """Return the JSON Schema that a judge's prompt asks for in words."""
+    _, found, rest = prompt.partition("JSON Schema:\n")
+    try:
+        schema = orjson.loads(rest.partition("\n")[0]) if found else None
+    except orjson.JSONDecodeError:
+        return None
+    return schema if isinstance(schema, dict) else None
 
 
 def _as_json(schema: Mapping[str, Any], answer: object, *, about: object) -> str:
