@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from bakeoff.experiments import open_store
+from bakeoff.experiments import execute, load_experiment, open_store
+from bakeoff.experiments._json import loads
+from bakeoff.experiments._resume import read_resumed
 
 from .support import arithmetic, outcome
 
@@ -99,3 +101,31 @@ def test_sigint_seals_what_is_there(tmp_path: Path) -> None:
     assert "go on with: bakeoff resume" in log.read_text()
     assert start(log, "resume", "--store", str(store.paths.root)).wait(timeout=120) == 0
     assert store.runs()[0].status == "complete"
+
+
+async def test_calls_open_at_a_kill_are_charged_with_the_most_they_could_cost(store: LocalStore) -> None:
+    """Budget 0.02 USD; a call costs at most 20 tokens x 100 USD per million = 0.002 USD; 3 may be open at a kill."""
+    model = {"model": "sim/small", "params": {"sim": {"time_scale": 0, "price": {"input_usd": 0, "output_usd": 100}}}}
+    spec = arithmetic(
+        300, models={"small": {**model, "max_tokens": 20}}, budget={"usd": 0.02}, limits={"concurrency": 3}
+    )
+    experiment = load_experiment(spec, cache_dir=store.paths.datasets)
+    manifest = await execute(experiment, store=store.paths)
+    paths = store.run_paths(manifest.run_id)
+
+    def spent_usd(lines: list[bytes]) -> float:
+        paths.journal.write_bytes(b"".join(lines))
+        return read_resumed(paths, manifest, experiment, retry_errors=False).spent.usd
+
+    whole = paths.journal.read_bytes().splitlines(keepends=True)
+    assert loads(whole[-1])["e"] == "end"
+    assert spent_usd(whole) == pytest.approx(manifest.cost_usd), "a session that ended left nothing open"
+    killed, step = whole[:-1], 0.02 / 1000
+    assert spent_usd(killed) == pytest.approx(manifest.cost_usd + 3 * 0.002 + step)
+    session = next(line for line in whole if loads(line)["e"] == "session")
+    assert spent_usd([*killed, session]) == pytest.approx(manifest.cost_usd + 6 * 0.002 + step), "killed at once again"
+    last = max(index for index, line in enumerate(killed) if loads(line)["e"] == "spent")
+    again = [*killed, session, killed[last]]
+    assert spent_usd(again) == pytest.approx(manifest.cost_usd + 3 * 0.002 + step), "what it began with is not added"
+    first = min(index for index, line in enumerate(whole) if loads(line)["e"] == "spent")
+    assert spent_usd(whole[: first + 1]) == pytest.approx(3 * 0.002 + step), "known before the first call is sent"

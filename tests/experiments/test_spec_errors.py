@@ -153,7 +153,10 @@ def test_list_instead_of_mapping(tmp_path: Path) -> None:
 def test_a_target_with_two_kinds(tmp_path: Path) -> None:
     text = GOOD + "targets: {x: {recorded: a, python: 'b:c'}}\n"
     (found,) = problems(tmp_path, text)
-    assert "targets.x: needs exactly one of prompt, python, http, command, recorded, agent; got python and recorded" in found
+    assert (
+        "targets.x: needs exactly one of prompt, python, http, command, recorded, agent; got python and recorded"
+        in found
+    )
 
 
 def test_a_wrong_section_does_not_hide_what_else_is_wrong(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def print_analysis(analysis: Analysis, *, metric: str | None = None, words: bool
 
 
 def _leaderboard(analysis: Analysis, metric: MetricAnalysis) -> None:
-    from bakeoff.experiments import show
+    from bakeoff.experiments import show, show_labels
     from bakeoff.reports import amount_usd
 
     resources = {entry.variant: entry for entry in analysis.resources}
@@ -53,7 +53,7 @@ def _leaderboard(analysis: Analysis, metric: MetricAnalysis) -> None:
             (
                 "-" if isnan(row.estimate.estimate) else row.rank,
                 row.variant + (" (baseline)" if row.variant == analysis.baseline and len(metric.scores) > 1 else ""),
-                show(row.estimate.estimate, metric),
+                show_labels(row.labels) if row.labels else show(row.estimate.estimate, metric),
                 _span(show(row.estimate.low, metric), show(row.estimate.high, metric)),
                 row.n_items,
                 row.n_missing,

@@ -1,7 +1,7 @@
 """Experiments: spec, plan, runner, journal, store, allocation and analysis."""
 
 from bakeoff.experiments._analysis import analyse
-from bakeoff.experiments._answer import Analysis, Comparison, MetricAnalysis, Resources, VariantScore, show
+from bakeoff.experiments._answer import Analysis, Comparison, MetricAnalysis, Resources, VariantScore, show, show_labels
 from bakeoff.experiments._control import read_status, send_control
 from bakeoff.experiments._cube import ItemInfo, ScoreCube, item_info, score_cubes
 from bakeoff.experiments._gate_spec import EscalateSpec, GatePolicy, GateRule
@@ -63,5 +63,6 @@ __all__ = [
     "score_cubes",
     "send_control",
     "show",
+    "show_labels",
     "write_atomically",
 ]

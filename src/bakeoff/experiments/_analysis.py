@@ -198,10 +198,17 @@ def _scores(
             estimate = summarize(
                 scores, kind=_stat_kind(kind), clusters=items.clusters, weights=items.weights, confidence=1 - plan.alpha
             )
+        labels = dict(cube.labels.get(variant, {}))
+        n_scored = sum(labels.values()) if labels else int(present.sum())
         n_items = int(present.any(axis=1).sum()) if scores.ndim == 2 else int(present.sum())
         rows.append(
             VariantScore(
-                variant=variant, estimate=estimate, n_items=n_items, n_missing=planned - int(present.sum()), rank=0
+                variant=variant,
+                estimate=estimate,
+                n_items=min(n_scored, cube.values.shape[1]) if labels else n_items,
+                n_missing=planned - n_scored,
+                rank=0,
+                labels=labels,
             )
         )
     sign = -1 if higher_is_better else 1

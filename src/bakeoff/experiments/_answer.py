@@ -12,7 +12,7 @@ from bakeoff.experiments._json import plain
 if TYPE_CHECKING:
     from bakeoff.stats import Difference, Estimate
 
-__all__ = ["Analysis", "Comparison", "MetricAnalysis", "Resources", "VariantScore", "show"]
+__all__ = ["Analysis", "Comparison", "MetricAnalysis", "Resources", "VariantScore", "show", "show_labels"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +135,14 @@ class Analysis:
         """Return plain JSON data; `nan` becomes null."""
         data: dict[str, Any] = _null_nan(_plain(asdict(self)))
         return data
+
+
+def show_labels(labels: dict[str, int], *, most: int = 4) -> str:
+    """Write counts of words as shares, the most frequent first: `en 95%, de 5%`."""
+    total = sum(labels.values())
+    ranked = sorted(labels.items(), key=lambda pair: (-pair[1], pair[0]))
+    parts = [f"{label} {100 * count / total:.0f}%" for label, count in ranked[:most]]
+    return ", ".join([*parts, "..."] if len(ranked) > most else parts)
 
 
 def show(value: float, metric: MetricAnalysis) -> str:

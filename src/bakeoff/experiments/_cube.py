@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,6 +32,8 @@ class ScoreCube:
     is_binary: bool
     """Whether every score is pass or fail."""
     is_label: bool
+    labels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Counts of words by variant, for a label metric."""
 
     def of(self, variant: str) -> NDArray[np.float64]:
         """Return the scores of a variant, shape (items,) or (items, repeats)."""
@@ -51,7 +53,7 @@ class ItemInfo:
 
 def score_cubes(store: LocalStore, manifest: Manifest, *, metrics: Sequence[str] | None = None) -> dict[str, ScoreCube]:
     """Read the scores of a run, metric by metric in the order of the spec."""
-    table = store.scores(manifest.run_id, columns=["variant", "item", "repeat", "metric", "value", "type"])
+    table = store.scores(manifest.run_id, columns=["variant", "item", "repeat", "metric", "value", "type", "label"])
     variants = manifest.variant_names
     variant_codes = _codes(table.column("variant"), {name: index for index, name in enumerate(variants)})
     found = _distinct(table.column("metric"))
@@ -74,6 +76,7 @@ def score_cubes(store: LocalStore, manifest: Manifest, *, metrics: Sequence[str]
             values=cube,
             is_binary=bool(present.size) and bool((present == 0).all()),
             is_label=bool(present.size) and bool((present == 2).any()),
+            labels=_label_counts(table.take(rows)) if (present == 2).any() else {},
         )
     return cubes
 
@@ -88,6 +91,15 @@ def item_info(store: LocalStore, manifest: Manifest) -> ItemInfo:
         weights = np.nan_to_num(weight.to_numpy(zero_copy_only=False).astype(np.float64), nan=1.0)
     ids = np.asarray(table.column("id").to_pylist(), dtype=object)
     return ItemInfo(ids=ids, clusters=clusters, weights=weights)
+
+
+def _label_counts(table: pa.Table) -> dict[str, dict[str, int]]:
+    counts: dict[str, dict[str, int]] = {}
+    for variant, label in zip(table.column("variant").to_pylist(), table.column("label").to_pylist(), strict=True):
+        if label is not None:
+            found = counts.setdefault(variant, {})
+            found[label] = found.get(label, 0) + 1
+    return counts
 
 
 def _distinct(column: pa.ChunkedArray) -> list[str]:

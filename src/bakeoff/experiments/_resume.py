@@ -11,6 +11,8 @@ from bakeoff.experiments._tables import JournalIndex
 from bakeoff.gateway import Spent
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bakeoff.experiments._load import Experiment
     from bakeoff.experiments._manifest import Manifest
     from bakeoff.experiments._paths import RunPaths
@@ -60,7 +62,7 @@ def read_resumed(paths: RunPaths, manifest: Manifest, experiment: Experiment, *,
         for event in index.others
         if event["e"] == "decision"
     ]
-    charges = _Charges(index.others)
+    charges = _Charges(index.others, manifest.variant_names)
     for event, scores in index.events(paths.journal):
         charges.count(event, scores)
         failed = "err" in event
@@ -80,26 +82,33 @@ def read_resumed(paths: RunPaths, manifest: Manifest, experiment: Experiment, *,
 class _Charges:
     """What earlier sessions spent: the gateway's last word, what was answered after it, and what a kill left open.
 
-    The gateway's own figure (event `spent`, about once a second) includes attempts that failed after they may have
-    been billed. Calls in flight when a process was killed were perhaps billed and nobody knows: each is charged like
-    the dearest answer of the run, so that a resumed run does not overshoot its budget.
+    The gateway's own figure (event `spent`: each second, and before more than `step` USD are unwritten) includes
+    attempts that failed after they may have been billed. Calls in flight when a process was killed were perhaps
+    billed and nobody knows: each is charged with the most that a call could cost (`largest`, where `max_tokens` bounds
+    it) or like the dearest answer of the run, so that a resumed run does not overshoot its budget.
     """
 
-    def __init__(self, others: list[dict[str, Any]]) -> None:
-        spent = [event for event in others if event["e"] == "spent"]
-        last = spent[-1] if spent else {"at": -1}
+    def __init__(self, others: list[dict[str, Any]], variants: Sequence[str]) -> None:
+        last: dict[str, Any] = {"at": -1}
+        open_calls: list[int] = []
+        for event in others:
+            if event["e"] == "session":
+                open_calls.append(int(event.get("n", 0)))
+            elif event["e"] == "end":  # a session that ended by itself left nothing open
+                open_calls = open_calls[:-1]
+            elif event["e"] == "spent":
+                # It started from what the sessions before it left open.
+                last, open_calls = event, [int(event["n"])] if "n" in event else open_calls[-1:]
         self._from = last["at"]
         self.usd = float(last.get("usd", 0.0))
         self.unconfirmed = float(last.get("unconfirmed", 0.0))
         self.tokens, self.calls = int(last.get("tokens", 0)), int(last.get("calls", 0))
-        self.per_variant: dict[str, float] = dict(last.get("per_variant", {}))
-        self._dearest, self._most_tokens = 0.0, 0
-        self._in_flight = 0
-        for event in others:
-            if event["e"] == "session":
-                self._in_flight += int(event.get("n", 0))
-            elif event["e"] == "end":  # a session that ended by itself left nothing open
-                self._in_flight -= int(event.get("n", 0))
+        self.minutes = float(last.get("minutes", 0.0))
+        self.per_variant = dict.fromkeys(variants, 0.0) | dict(last.get("per_variant", {}))
+        self._in_flight = sum(open_calls)
+        self._step = float(last.get("step", 0.0))
+        self._unwritten = self._step if open_calls else 0.0
+        self._dearest, self._most_tokens = last.get("largest", (0.0, 0))
 
     def count(self, event: dict[str, Any], scores: list[list[Any]]) -> None:
         """Take in one trial."""
@@ -109,21 +118,23 @@ class _Charges:
         tokens = sum(event["u"][:2]) if "u" in event else 0
         self._dearest, self._most_tokens = max(self._dearest, cost), max(self._most_tokens, tokens)
         if event["at"] > self._from:
-            self.usd += cost
             self.tokens += tokens
             self.calls += event.get("n", 1)
-            self.per_variant[event["v"]] = self.per_variant.get(event["v"], 0.0) + cost
+            if not self._step:  # otherwise the step covers it
+                self.usd += cost
+                self.per_variant[event["v"]] = self.per_variant.get(event["v"], 0.0) + cost
 
     def total(self, seconds: float) -> Spent:
         """Return what the next session starts from."""
-        left_open = self._in_flight * self._dearest
+        left_open = self._in_flight * self._dearest + self._unwritten
+        share = left_open / max(len(self.per_variant), 1)  # trials alternate between the variants
         return Spent(
             usd=self.usd + left_open,
             unconfirmed_usd=self.unconfirmed + left_open,
             tokens=self.tokens + self._in_flight * self._most_tokens,
             calls=self.calls + self._in_flight,
-            minutes=seconds / 60,
-            per_variant_usd=self.per_variant,
+            minutes=max(self.minutes, seconds / 60),
+            per_variant_usd={name: usd + share for name, usd in self.per_variant.items()},
         )
 
 

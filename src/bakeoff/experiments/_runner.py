@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from bakeoff.datasets import Item
     from bakeoff.evaluators import Score
     from bakeoff.experiments._load import Experiment
-    from bakeoff.gateway import ModelClient
+    from bakeoff.gateway import BudgetSpec, ModelClient
     from bakeoff.targets import Target, TargetResult
 
 __all__ = ["execute"]
@@ -45,6 +45,7 @@ __all__ = ["execute"]
 _HOPELESS_AFTER = 25
 _HOPELESS_KINDS = frozenset({"auth", "not_found", "bad_request"})
 _TICK_S = 0.25
+_UNCONFIRMED = "up to"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,12 @@ def _prewarm() -> None:
         importlib.import_module(module)
 
 
+def _charge_step_usd(budget: BudgetSpec) -> float | None:
+    """Return how much may be charged before it is journalled; None without a budget in USD."""
+    caps = [cap for cap in (budget.usd, budget.per_variant_usd) if cap is not None]
+    return min(caps) / 1000 if caps else None
+
+
 class _Session:
     """One process's work on a run."""
 
@@ -132,8 +139,10 @@ class _Session:
             primary=experiment.primary,
         )
         resumed.count_into(self.tally, experiment.primary)
-        self.concurrency = self.started_with = experiment.spec.limits.concurrency
-        self._charged = -1.0
+        self.concurrency = self.widest = self.started_with = experiment.spec.limits.concurrency
+        self._charged = Spent(usd=-1.0)
+        self._charged_size = (0.0, 0)
+        self._charge_step_usd = _charge_step_usd(experiment.spec.budget)
         self._error: BaseException | None = None
         self._hopeless: dict[str, int] = dict.fromkeys(experiment.variants, 0)
         self._workers: set[asyncio.Task[None]] = set()
@@ -174,6 +183,7 @@ class _Session:
                     ticker.cancel()
                     await asyncio.gather(ticker, return_exceptions=True)
         finally:
+            self._charged = Spent(usd=-1.0)  # the last word, after the last trial
             self._charge()
             with contextlib.suppress(OSError, StoreError):
                 self.journal.append({"e": "end", "t": time.time(), "n": self.started_with})
@@ -183,7 +193,8 @@ class _Session:
         self._publish("sealing")
         await asyncio.to_thread(warming.join)
         seconds = self.manifest.seconds + time.monotonic() - started
-        notes = list(dict.fromkeys([*self.manifest.notes, *self._notes()]))
+        kept = [note for note in self.manifest.notes if not note.startswith(_UNCONFIRMED)]
+        notes = list(dict.fromkeys([*kept, *self._notes()]))
         self.manifest = self.manifest.model_copy(update={"seconds": round(seconds, 3), "notes": notes})
         sealed = await asyncio.to_thread(seal_run, self.paths, self.manifest, stopped_because=self.steering.reason)
         self._publish("done")
@@ -196,7 +207,8 @@ class _Session:
             limits=spec.limits,
             budget=spec.budget,
             cache_path=spec.gateway.cache_path or self.store.cache,
-            spent=self.resumed.spent if self.resumed.done else Spent(),
+            spent=self.resumed.spent,
+            on_spent=self._charge_early,
         )
         return self._gateway
 
@@ -370,14 +382,27 @@ class _Session:
                     self._error = StoreError(f"the journal cannot be synced: {error.strerror}")
                     self.steering.stop(str(self._error))
 
+    def _charge_early(self) -> None:
+        """Journal charges at once where a kill would lose more than a thousandth of the budget."""
+        gateway = self._gateway
+        if gateway is None or self._charge_step_usd is None:
+            return
+        if gateway.largest_call != self._charged_size or (
+            gateway.spent_usd - self._charged.usd > self._charge_step_usd
+        ):
+            self._charge()
+
     def _charge(self) -> None:
         """Journal what the gateway charged against the budget, when it changed: failed attempts may be billed too."""
         if self._gateway is None:
             return
-        spent = self._gateway.snapshot().spent
-        if spent.usd == self._charged:
+        spent, size = self._gateway.snapshot().spent, self._gateway.largest_call
+        before = self._charged
+        if (spent.usd, spent.tokens, spent.calls, size) == (
+            before.usd, before.tokens, before.calls, self._charged_size
+        ):  # fmt: skip
             return
-        self._charged = spent.usd
+        self._charged, self._charged_size = spent, size
         with contextlib.suppress(StoreError):
             self.journal.append(
                 {
@@ -386,7 +411,11 @@ class _Session:
                     "unconfirmed": spent.unconfirmed_usd,
                     "tokens": spent.tokens,
                     "calls": spent.calls,
+                    "minutes": spent.minutes,
                     "per_variant": dict(spent.per_variant_usd),
+                    "n": self.widest,
+                    "largest": list(size),
+                    "step": self._charge_step_usd or 0.0,
                 }
             )
 
@@ -401,6 +430,9 @@ class _Session:
         elif action == "set" and isinstance(wish.get("concurrency"), int):
             self.concurrency = max(1, wish["concurrency"])
             if self._gateway is not None:
+                if self.concurrency > self.widest:  # before the first of them starts
+                    self.widest, self._charged = self.concurrency, Spent(usd=-1.0)
+                    self._charge()
                 self._gateway.set_concurrency(self.concurrency)
 
     def _notes(self) -> list[str]:
@@ -413,7 +445,7 @@ class _Session:
             notes.append(f"{snapshot.fallbacks} calls were answered by a fallback model: variants are mixed")
         if snapshot.spent.unconfirmed_usd > 0:
             amount = f"{snapshot.spent.unconfirmed_usd:.4f} USD"
-            notes.append(f"up to {amount} more may be billed for calls that failed after they were sent")
+            notes.append(f"{_UNCONFIRMED} {amount} more may be billed for calls that failed after they were sent")
         return notes
 
     def _publish(self, state: str, *, write: bool = True) -> None:

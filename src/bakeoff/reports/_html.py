@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bakeoff._version import version
 from bakeoff.errors import StoreError
-from bakeoff.experiments import analyse, show
+from bakeoff.experiments import analyse, show, show_labels
 from bakeoff.reports._bar import amount_usd, duration
 from bakeoff.reports._figures import VERDICT_COLOURS, cost_quality_figure, forest_figure, leaderboard_figure
 
@@ -140,7 +140,7 @@ def _facts(analysis: Analysis) -> str:
 def _metric(metric: MetricAnalysis, analysis: Analysis) -> str:
     rows = "".join(
         f"<tr><td class=n>{row.rank}</td><td>{_e(row.variant)}</td>"
-        f"<td class=n>{_e(show(row.estimate.estimate, metric))}"
+        f"<td class=n>{_e(show_labels(row.labels) if row.labels else show(row.estimate.estimate, metric))}"
         f"</td><td class=n>{_e(show(row.estimate.low, metric))} to {_e(show(row.estimate.high, metric))}</td>"
         f"<td class=n>{row.n_items:,}</td><td class=n>{row.n_missing:,}</td><td>{_e(row.estimate.method)}</td></tr>"
         for row in sorted(metric.scores, key=lambda row: row.rank)

@@ -1,0 +1,127 @@
+"""The wiring from scores to statistics, against scipy and formulas computed here."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats as scipy_stats
+
+from bakeoff.errors import SpecError
+from bakeoff.experiments import Analysis, LocalStore, analyse, execute, load_experiment
+
+RNG = random.Random(3)
+
+
+async def analysed(store: LocalStore, columns: dict[str, list[Any]], evaluator: Any, **spec: Any) -> Analysis:
+    n = len(next(iter(columns.values())))
+    extra = spec.pop("row", lambda i: {})
+    rows = [
+        {"id": str(i), "q": "x", "expected": "1", **extra(i), **{k: v[i] for k, v in columns.items()}} for i in range(n)
+    ]
+    dataset = {"rows": rows, "inputs": ["q"], **spec.pop("dataset", {})}
+    content = {
+        "name": "a",
+        "dataset": dataset,
+        "targets": {name: {"recorded": name} for name in columns},
+        "evaluators": [evaluator],
+        **spec,
+    }
+    manifest = await execute(load_experiment(content, cache_dir=store.paths.datasets), store=store.paths)
+    return analyse(store, manifest.run_id)
+
+
+async def test_repeats_are_averaged_within_the_item(store: LocalStore) -> None:
+    base = [[str(int(RNG.random() < p)) for _ in range(5)] for p in np.linspace(0.1, 0.9, 60)]
+    better = [[str(int(RNG.random() < min(1, p + 0.1))) for _ in range(5)] for p in np.linspace(0.1, 0.9, 60)]
+    analysis = await analysed(store, {"base": base, "better": better}, "exact_match", repeats=5)
+    left = np.array(better, dtype=float).mean(axis=1)
+    right = np.array(base, dtype=float).mean(axis=1)
+    expected = scipy_stats.ttest_rel(left, right)
+    low, high = expected.confidence_interval()
+    difference = analysis.metric().comparisons[0].difference
+    assert difference.estimate == pytest.approx((left - right).mean())
+    assert (difference.low, difference.high) == (pytest.approx(low), pytest.approx(high))
+    assert difference.p_value == pytest.approx(expected.pvalue)
+    assert difference.n == 60, "the item is the unit, never the 300 samples"
+
+
+async def test_numbers_are_compared_by_paired_t(store: LocalStore) -> None:
+    a = ["x" * RNG.randrange(5, 60) for _ in range(80)]
+    b = ["x" * RNG.randrange(5, 70) for _ in range(80)]
+    analysis = await analysed(store, {"a": a, "b": b}, {"length": {"unit_of": "characters"}})
+    expected = scipy_stats.ttest_rel([len(t) for t in b], [len(t) for t in a])
+    difference = analysis.metric().comparisons[0].difference
+    assert difference.p_value == pytest.approx(expected.pvalue)
+    assert analysis.metric().comparisons[0].label in ("higher", "lower", "inconclusive")
+
+
+async def test_clusters_widen_the_interval(store: LocalStore) -> None:
+    """With every item five times in its cluster, the cluster is the unit: the interval is that of cluster means."""
+    truth = [(RNG.random() < 0.4, RNG.random() < 0.6) for _ in range(40)]
+    a = [str(int(truth[i // 5][0])) for i in range(200)]
+    b = [str(int(truth[i // 5][1])) for i in range(200)]
+    analysis = await analysed(
+        store, {"a": a, "b": b}, "exact_match", row=lambda i: {"doc": f"d{i // 5}"}, dataset={"cluster": "doc"}
+    )
+    gaps = np.array([float(y) - float(x) for x, y in truth])
+    expected = scipy_stats.ttest_1samp(gaps, 0)
+    low, high = expected.confidence_interval()
+    difference = analysis.metric().comparisons[0].difference
+    assert difference.n == 40
+    assert (difference.low, difference.high) == (pytest.approx(low, abs=1e-6), pytest.approx(high, abs=1e-6))
+
+
+async def test_holm_over_the_variants_of_a_metric(store: LocalStore) -> None:
+    columns = {name: [str(int(RNG.random() < p)) for _ in range(120)] for name, p in
+               {"base": 0.5, "a": 0.6, "b": 0.66, "c": 0.5}.items()}  # fmt: skip
+    analysis = await analysed(store, columns, "exact_match")
+    rows = analysis.metric().comparisons
+    from statsmodels.stats.multitest import multipletests
+
+    expected = multipletests([row.difference.p_value for row in rows], method="holm")[1]
+    assert [row.difference.p_adjusted for row in rows] == pytest.approx(list(expected))
+
+
+async def test_a_margin_allows_the_verdict_equivalent(store: LocalStore) -> None:
+    column = [str(int(RNG.random() < 0.8)) for _ in range(400)]
+    other = [v if RNG.random() < 0.98 else str(1 - int(v)) for v in column]
+    analysis = await analysed(store, {"a": column, "b": other}, "exact_match", analysis={"margin": 0.05})
+    assert analysis.metric().comparisons[0].label == "equivalent"
+
+
+async def test_missing_pairs_are_left_out_and_bounded(store: LocalStore) -> None:
+    a = [str(i % 2) for i in range(100)]
+    b: list[str | None] = [None if i < 10 else "1" for i in range(100)]
+    analysis = await analysed(store, {"a": a, "b": b}, "exact_match")
+    difference = analysis.metric().comparisons[0].difference
+    assert (difference.n, difference.n_missing) == (90, 10)
+    assert difference.missing_bound is not None
+    assert difference.missing_bound[0] < difference.estimate <= difference.missing_bound[1]
+    assert any("fail at different rates" in warning for warning in analysis.warnings)
+
+
+async def test_labels_are_counted_not_averaged(store: LocalStore) -> None:
+    texts = ["This is plainly an English sentence about bread."] * 20
+    analysis = await analysed(store, {"a": texts, "b": texts}, "language")
+    assert analysis.metric().kind == "label"
+    assert analysis.metric().comparisons == ()
+    assert analysis.metric().scores[0].labels == {"en": 20}
+
+
+async def test_unknown_names_are_refused(store: LocalStore) -> None:
+    analysis = await analysed(store, {"a": ["1"] * 5, "b": ["0"] * 5}, "exact_match")
+    with pytest.raises(SpecError, match="there is no metric 'nope'"):
+        analysis.metric("nope")
+    with pytest.raises(SpecError, match="there is no variant 'nope'; this run has a, b"):
+        analyse(store, analysis.run_id, baseline="nope")
+
+
+async def test_the_answer_is_plain_json(store: LocalStore) -> None:
+    import json
+
+    analysis = await analysed(store, {"a": ["1"] * 5, "b": ["0"] * 5}, "exact_match")
+    again = json.loads(json.dumps(analysis.to_dict(), allow_nan=False))
+    assert again["primary"] == "exact_match"

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from bakeoff.experiments import LocalStore, Plan, execute, load_experiment, plan_run
+
+from .support import arithmetic
+
+
+def plan(store: LocalStore, spec: dict[str, Any]) -> Plan:
+    return plan_run(load_experiment(spec, cache_dir=store.paths.datasets, check_keys=False), store=store)
+
+
+def test_counts_are_variants_times_items_times_repeats(store: LocalStore) -> None:
+    forecast = plan(store, arithmetic(20, repeats=3))
+    assert (forecast.n_variants, forecast.n_items, forecast.repeats) == (2, 20, 3)
+    assert forecast.trials == forecast.calls == 120
+
+
+def test_cost_follows_the_price_and_the_length(store: LocalStore) -> None:
+    prices = {"openai/my-model": {"input_usd": 1.0, "output_usd": 10.0}}
+    spec = arithmetic(100, models={"m": {"model": "openai/my-model", "max_tokens": 50}}, gateway={"prices": prices})
+    forecast = plan(store, spec)
+    expected = forecast.input_tokens * 1e-6 + forecast.output_tokens * 10e-6
+    assert forecast.cost_usd == pytest.approx(expected, rel=1e-2)
+    assert forecast.output_tokens == 200 * 50, "no more than max_tokens"
+    by_name = {entry.variant: entry for entry in forecast.variants}
+    assert by_name["steps"].input_tokens > by_name["plain"].input_tokens, "the longer prompt costs more"
+
+
+def test_an_unknown_price_is_said_and_not_counted_as_free(store: LocalStore) -> None:
+    forecast = plan(store, arithmetic(10, models={"m": "openai/never-heard-of-it"}))
+    assert forecast.cost_usd != forecast.cost_usd, "nan"
+    assert any("No price is known for openai/never-heard-of-it" in warning for warning in forecast.warnings)
+
+
+def test_recorded_answers_call_nothing(store: LocalStore) -> None:
+    rows = [{"id": str(i), "q": "x", "expected": "1", "a": "1", "b": "0"} for i in range(50)]
+    spec = {
+        "name": "r",
+        "dataset": {"rows": rows, "inputs": ["q"]},
+        "targets": {"a": {"recorded": "a"}, "b": {"recorded": "b"}},
+        "evaluators": ["exact_match"],
+    }
+    forecast = plan(store, spec)
+    assert (forecast.calls, forecast.cost_usd, forecast.minutes) == (0, 0, 0)
+
+
+def test_a_budget_that_is_too_small_is_said_before(store: LocalStore) -> None:
+    forecast = plan(store, arithmetic(100, budget={"calls": 50}))
+    assert any("The budget will stop the run before its end: calls 200 of 50" in w for w in forecast.warnings)
+
+
+def test_declared_rates_bound_the_time(store: LocalStore) -> None:
+    forecast = plan(store, arithmetic(300, limits={"requests_per_minute": 60}))
+    assert forecast.minutes == pytest.approx(10)
+
+
+def test_more_items_show_smaller_differences(store: LocalStore) -> None:
+    small, large = plan(store, arithmetic(40)), plan(store, arithmetic(400))
+    assert 0 < large.detectable < small.detectable < 1
+    assert "400 items" in large.sentence
+
+
+def test_one_variant_has_nothing_to_detect(store: LocalStore) -> None:
+    forecast = plan(store, arithmetic(40, prompts={"plain": "{{ question }}"}))
+    assert forecast.detectable != forecast.detectable
+    assert "nothing to compare" in forecast.sentence
+
+
+def test_earlier_runs_of_a_model_are_the_best_guess(store: LocalStore) -> None:
+    model = {"model": "sim/small", "params": {"sim": {"time_scale": 0, "latency_ms": 900, "output_tokens": 77}}}
+    spec = arithmetic(20, models={"small": model})
+    asyncio.run(execute(load_experiment(spec, cache_dir=store.paths.datasets), store=store.paths))
+    forecast = plan(store, spec)
+    assert forecast.output_tokens == 40 * 77
+    assert {entry.basis for entry in forecast.variants} == {"earlier runs of this model"}
