@@ -16,7 +16,7 @@ import aiohttp
 from bakeoff.gateway._errors import connection_error, from_status, timeout_error
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, Mapping
 
     from bakeoff.gateway._config import LimitsSpec
     from bakeoff.gateway._errors import Secrets
@@ -82,7 +82,7 @@ class HttpSession:
             raise self._refused(call, body)
         return body
 
-    async def stream(self, call: Call) -> AsyncIterator[bytes]:
+    async def stream(self, call: Call) -> AsyncGenerator[bytes]:
         """Post and yield the body of a successful answer piece by piece, as it comes.
 
         Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,7 @@ class Post:
         self._http = http
         self._model = model
         self._tail = b""
+        self._open: AsyncGenerator[bytes] | None = None
 
     @property
     def status(self) -> int | None:
@@ -73,11 +75,22 @@ class Post:
         """Post and yield the body as it comes."""
         self.call = call
         try:
-            async for piece in self._http.stream(call):
-                self._watch(piece)
-                yield piece
+            async with aclosing(self._http.stream(call)) as pieces:
+                async for piece in pieces:
+                    self._watch(piece)
+                    yield piece
         except ProviderError as error:
             raise PostFailed(error) from None
+
+    def open_stream(self, call: Call) -> AsyncGenerator[bytes]:
+        """Return `pieces`, and remember it for `aclose`."""
+        self._open = self.pieces(call)
+        return self._open
+
+    async def aclose(self) -> None:
+        """End a stream that nobody reads to its end, so that its connection is freed."""
+        if self._open is not None:
+            await self._open.aclose()
 
     def prepare(
         self, url: str, body: object, headers: Mapping[str, str] | None, params: Mapping[str, str] | None
@@ -170,7 +183,7 @@ async def _whole(post: Post, call: Call) -> Any:
 async def _streamed(post: Post, call: Call) -> Any:
     import httpx
 
-    pieces = post.pieces(call)
+    pieces = post.open_stream(call)
     first = await anext(pieces, b"")  # waits for the status
     stream = _body_class()(first, pieces)
     return httpx.Response(

@@ -14,6 +14,7 @@ from bakeoff.gateway._errors import Secrets, from_litellm, rate_limit_headers
 from bakeoff.gateway._http import Call, HttpSession
 from bakeoff.gateway._litellm import load_litellm
 from bakeoff.gateway._pricing import price_of
+from bakeoff.gateway._providers import split_model
 from bakeoff.gateway._route_litellm import call_arguments, check_params
 from bakeoff.gateway._route_openai import call_openai
 from bakeoff.gateway._wire_litellm import Handover, NotServedError, run_handler, take_handover
@@ -28,6 +29,29 @@ if TYPE_CHECKING:
     from bakeoff.gateway._types import ModelRequest, ModelResponse
 
 __all__ = ["DirectTransport", "NotServedError"]
+
+
+_VARIANTS_KEPT = 2_000
+_HANDOVERS_KEPT = 64
+
+
+_QUICK = frozenset(
+    {
+        "anthropic",
+        "azure",
+        "cohere",
+        "deepseek",
+        "gemini",
+        "groq",
+        "hosted_vllm",
+        "mistral",
+        "openai",
+        "openrouter",
+        "together_ai",
+        "xai",
+    }
+)
+"""For others LiteLLM may ask a server first, with a blocking call: Ollama about the model, some about a token."""
 
 
 class _Variant:
@@ -89,13 +113,11 @@ class DirectTransport:
         variant = self._variants.get(key)
         if variant is None:
             check_params(request)
+            if len(self._variants) >= _VARIANTS_KEPT:
+                self._variants.clear()  # parameters that change with every call: nothing to gain from keeping them
             price = price_of(request.model, self._gateway, api_base=request.api_base, params=request.params)
             variant = self._variants[key] = _Variant(openai_plan(request, self._env), price)
         return variant
-
-    def needs_litellm(self, request: ModelRequest) -> bool:
-        """Tell whether this call needs LiteLLM's classes, so that they can be loaded early."""
-        return self._variant(request).plan is None or not is_plain(request.messages)
 
     async def _by_handler(self, variant: _Variant, request: ModelRequest) -> tuple[Draft, Call, float | None]:
         # A handler may treat messages by their roles; so one handover for each sequence of roles.
@@ -105,7 +127,7 @@ class DirectTransport:
         fresh = handover is None
         if handover is None:
             handover = await self._take(request)
-            if plain and handover.keeps(request.messages) and len(variant.handovers) < 64:
+            if plain and handover.keeps(request.messages) and len(variant.handovers) < _HANDOVERS_KEPT:
                 variant.handovers[roles] = handover
                 fresh = False  # its parts will be used again: work on copies
         return await run_handler(
@@ -123,9 +145,9 @@ class DirectTransport:
             arguments["stream"] = True
         await asyncio.to_thread(load_litellm)
         try:
-            if request.model.startswith("ollama"):
-                return await asyncio.to_thread(take_handover, arguments)  # asks the server about the model
-            return take_handover(arguments)
+            if split_model(request.model)[0] in _QUICK:
+                return take_handover(arguments)
+            return await asyncio.to_thread(take_handover, arguments)
         except (NotServedError, ProviderError):
             raise
         except Exception as error:  # noqa: BLE001 - LiteLLM raises classes of many libraries

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from bakeoff.gateway._http import Call, HttpSession
 
 __all__ = ["call_openai"]
+
+_START = 4_096
+"""Bytes of a stream that are kept, to quote what came instead of events."""
 
 
 async def call_openai(call: Call, http: HttpSession, *, secrets: Secrets, stream: bool) -> tuple[Draft, float | None]:
@@ -43,12 +47,13 @@ async def _streamed(call: Call, http: HttpSession, secrets: Secrets) -> tuple[Dr
     decoder, draft = EventDecoder(), StreamDraft()
     first: float | None = None
     whole = bytearray()
-    async for piece in http.stream(call):
-        if len(whole) < 4096 and first is None:
-            whole += piece
-        for event in decoder.feed(piece):
-            if _take(event, draft, call, secrets) and first is None:
-                first = time.perf_counter()
+    async with aclosing(http.stream(call)) as pieces:
+        async for piece in pieces:
+            if len(whole) < _START and first is None:
+                whole += piece
+            for event in decoder.feed(piece):
+                if _take(event, draft, call, secrets) and first is None:
+                    first = time.perf_counter()
     for event in decoder.close():
         _take(event, draft, call, secrets)
     if not draft.complete:

@@ -13,7 +13,7 @@ import asyncio
 import copy
 import time
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, wraps
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -101,12 +101,12 @@ def _watch_handlers() -> None:
 
 
 def _watched(name: str, completion: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(completion)
     def stop_or_go(*positional: Any, **arguments: Any) -> Any:
         if _capturing.get() and not positional:
             raise _Captured(Handover(name, arguments))
         return completion(*positional, **arguments)
 
-    stop_or_go.__wrapped__ = completion  # type: ignore[attr-defined]
     return stop_or_go
 
 
@@ -202,6 +202,8 @@ async def _run_client(
         raise bad_response(request.model, str(error), post.body_start, secrets, status=post.status) from None
     except Exception as error:  # noqa: BLE001 - provider classes raise classes of many libraries
         raise _translated(error, post, request, secrets, timeout_s) from None
+    finally:
+        await post.aclose()
     # A handler that asked by other means has been paid all the same: its answer counts.
     return draft, post.call or Call(request.model, "", {}, b""), first
 
