@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bakeoff.regression._exact_margin import score_bounds
 from bakeoff.stats import compare, proportion, summarize
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from bakeoff.stats import Alternative, Kind
+    from bakeoff.stats import Alternative, Difference, Kind
 
     Float = NDArray[np.float64]
 
@@ -122,7 +123,10 @@ def measure_gain(
         alternative=worse, higher_is_better=higher_is_better,
     )  # fmt: skip
     low, high, reason = found.inner_low, found.inner_high, found.reason
-    p_worse = found.p_value
+    method, p_worse = found.method, found.p_value
+    if kind == "binary" and weights is None and candidate.shape[1] == baseline.shape[1] == 1 and found.n_items >= 2:
+        low, high = _score_limits(candidate[:, 0], baseline[:, 0], found, alpha)
+        method = "tango" if clusters is None else "tango_n_eff_cr2"
     if (isnan(low) or isnan(high)) and found.n_items >= 2:
         low, high, p_worse, reason = _constant(candidate, baseline, kind, alpha)
         if isnan(low):
@@ -133,8 +137,23 @@ def measure_gain(
     return Gain(
         estimate=sign * found.estimate, low=low, high=high, p_worse=p_worse, se=found.se, n=found.n_items,
         n_missing=found.n_missing, candidate=found.candidate_mean, baseline=found.baseline_mean,
-        method=found.method, test=found.test, reason=reason if isnan(low) else None, warnings=found.warnings,
+        method=method, test=found.test, reason=reason if isnan(low) else None, warnings=found.warnings,
     )  # fmt: skip
+
+
+def _score_limits(candidate: Float, baseline: Float, found: Difference, alpha: float) -> tuple[float, float]:
+    """Tango's bounds; in clusters with the effective number of items and the t quantile, as Wilson's for one rate."""
+    from scipy.special import ndtri, stdtrit
+
+    gaps = candidate - baseline
+    gaps = gaps[~np.isnan(gaps)]
+    n, gained, lost = float(len(gaps)), float((gaps > 0).sum()), float((gaps < 0).sum())
+    shrink, critical = 1.0, float(ndtri(1 - alpha))
+    if found.method == "cr2":
+        plain = float(gaps.var(ddof=1)) / n
+        shrink = min(1.0, plain / found.se**2) if found.se > 0 and plain > 0 else min(1.0, found.n / n)
+        critical = float(stdtrit(found.df, 1 - alpha)) if found.df > 0 else critical
+    return score_bounds(shrink * gained, shrink * lost, shrink * n, critical)
 
 
 def _constant(candidate: Float, baseline: Float, kind: Kind, alpha: float) -> tuple[float, float, float, str | None]:

@@ -132,7 +132,9 @@ def calibrate(
         a, b = _resampled(sides, draw, permute=within_run)
         tallies["unchanged"] += _decision(a, b, kept, policy, called)
         if size > 0:
-            tallies["worse"] += _decision(worsened(a, metrics, size, draw, spare=fixed), b, kept, policy, called)
+            tallies["worse"] += _decision(
+                worsened(a, metrics, size, draw, spare=fixed, population=sides[0]), b, kept, policy, called
+            )
     unchanged = _rates(tallies["unchanged"])
     worse = _rates(tallies["worse"]) if size > 0 else None
     left_out = len(rules) - len(kept)
@@ -239,11 +241,12 @@ def worsened(
     rng: np.random.Generator,
     *,
     spare: set[str] | None = None,
+    population: Observations | None = None,
 ) -> Observations:
     """Return a run whose true mean is worse by `drop` on some metrics.
 
     Pass/fail: a pass becomes a fail (where less is better, the other way round) with the probability that gives the
-    drop; a number moves by `drop`.
+    drop; a number in [0, 1] shrinks towards the worse end; any other number moves by `drop`.
 
     Args:
         observed: The run.
@@ -251,6 +254,8 @@ def worsened(
         drop: How much worse, on the scale of the score.
         rng: Generator.
         spare: Variants that stay as they are.
+        population: Where the run was drawn from: its means say how many answers must change. Taking them from the draw
+            itself would make the answers of one draw depend on each other.
     """
     values = dict(observed.values)
     rows = [index for index, name in enumerate(observed.variants) if name not in (spare or set())]
@@ -258,12 +263,18 @@ def worsened(
         facts = observed.facts(name)
         scores = values[name].copy()
         up = facts.higher_is_better is not False
+        whole = (population or observed).values[name]
         for row in rows:
+            present = whole[row][~np.isnan(whole[row])]
             if facts.kind == "binary":
                 from_value = 1.0 if up else 0.0
-                share = float(np.nanmean(scores[row] == from_value)) or 1.0
+                share = float((present == from_value).mean()) or 1.0
                 flip = (scores[row] == from_value) & (rng.random(scores[row].shape) < min(1.0, drop / share))
                 scores[row][flip] = 1.0 - from_value
+            elif facts.kind == "bounded":  # towards the worse end, so that it stays within the bounds
+                room = float((present if up else 1 - present).mean()) or 1.0
+                kept = max(0.0, 1 - drop / room)
+                scores[row] = scores[row] * kept if up else 1 - (1 - scores[row]) * kept
             else:
                 scores[row] += -drop if up else drop
         values[name] = scores

@@ -1,4 +1,4 @@
-"""Exact non-inferiority on few disagreements, where every approximate interval passes too easily."""
+"""Pass rates on the same items against a margin: score bounds, and an exact test where few items disagree."""
 
 from __future__ import annotations
 
@@ -6,10 +6,42 @@ from functools import lru_cache
 
 import numpy as np
 
-__all__ = ["exact_margin_p"]
+__all__ = ["exact_margin_p", "score_bounds"]
 
 _GRID = 24
 _REACH = 6.0
+
+
+def score_bounds(gained: float, lost: float, n: float, critical: float) -> tuple[float, float]:
+    """Return Tango's bounds for the difference of two pass rates on the same items.
+
+    The differences d at which the score statistic (b - c - n d) / sqrt(n (2 q + d (1 - d))) equals +-`critical`, with
+    the rate q constrained to d (Tango 1998). At a loss as large as the margin, with few gains, this keeps its level
+    where intervals around the estimate pass 6 to 8% at a nominal 5%. Counts may be effective ones: with clusters, all
+    three are divided by the design effect.
+
+    Args:
+        gained: Items that only the candidate passes.
+        lost: Items that only the baseline passes.
+        n: Items.
+        critical: Quantile of one side, for instance 1.645.
+
+    Examples:
+        >>> low, high = score_bounds(0, 1, 44, 1.959964)  # soft lens data of Tango (1998), 95%
+        >>> round(low, 3), round(high, 3)
+        (-0.118, 0.059)
+    """
+    edge = 1 - 1e-9
+
+    def solve(wanted: float) -> float:
+        low, high = -edge, edge
+        for _ in range(50):
+            middle = (low + high) / 2
+            statistic = float(_tango(np.array(gained), np.array(lost), n, -middle))
+            low, high = (middle, high) if statistic > wanted else (low, middle)
+        return (low + high) / 2
+
+    return solve(critical), solve(-critical)
 
 
 @lru_cache(maxsize=4096)
@@ -54,7 +86,7 @@ def _window(n: int, p: float) -> np.ndarray:
     return np.arange(max(0, int(n * p - reach)), min(n, int(n * p + reach)) + 1)
 
 
-def _tango(b: np.ndarray, c: np.ndarray, n: int, margin: float) -> np.ndarray:
+def _tango(b: np.ndarray, c: np.ndarray, n: float, margin: float) -> np.ndarray:
     """Tango's score statistic for a difference of -margin."""
     second = -b - c - (2 * n - b + c) * margin
     third = c * margin * (1 + margin)
