@@ -46,6 +46,7 @@ __all__ = ["FaultServer", "Options", "fullest_window", "serving"]
 _REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 429: "Too Many Requests", 500: "Server Error", 503: "Down"}
 _FAULTS = ("429", "500", "503", "hang", "reset", "cut", "malformed", "wrong_content_type")
 _FLUSH_S = 0.2
+_SAID = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +83,8 @@ class FaultServer:
     """The server; one event loop, one process.
 
     Each log line: `t` (arrival, Unix time), `done` (when the last byte was handed to the system), `id`
-    (hash of the body), `tag` (the `x-tag` header), `model`, `status` (0 for none, 499 when the client
-    had gone), `fault`, `in` and `out` (tokens; a refused request has no output).
+    (hash of the body), `said` (start of the answer), `tag` (the `x-tag` header), `model`, `status` (0 for
+    none, 499 when the client had gone), `fault`, `in` and `out` (tokens; a refused request has no output).
     """
 
     def __init__(self, options: Options) -> None:
@@ -285,6 +286,7 @@ class _Connection(asyncio.Protocol):
             "t": arrived,
             "done": arrived,
             "id": hashlib.blake2b(body, digest_size=8).hexdigest(),
+            "said": reply.said,
             "tag": (_header(head, head.lower(), b"x-tag") or b"").decode("latin-1"),
             "model": str(request.get("model", "")),
             "status": 0,
@@ -354,15 +356,22 @@ class _Connection(asyncio.Protocol):
 
 
 class _Answer:
-    __slots__ = ("body", "content_type", "input_tokens", "output_tokens")
+    __slots__ = ("body", "content_type", "input_tokens", "output_tokens", "said")
 
     def __init__(
-        self, body: bytes, input_tokens: int, output_tokens: int, content_type: str = "application/json"
+        self,
+        body: bytes,
+        input_tokens: int,
+        output_tokens: int,
+        content_type: str = "application/json",
+        *,
+        said: str = "",
     ) -> None:
         self.body = body
         self.input_tokens = input_tokens
         self.output_tokens = output_tokens
         self.content_type = content_type
+        self.said = said[:_SAID]
 
 
 def _chat(request: dict[str, Any], options: Options) -> _Answer:
@@ -378,10 +387,10 @@ def _chat(request: dict[str, Any], options: Options) -> _Answer:
     if request.get("stream"):
         asked = (request.get("stream_options") or {}).get("include_usage", False)
         body = _stream(shared, text, finish, usage if asked else None)
-        return _Answer(body, used["prompt_tokens"], used["completion_tokens"], "text/event-stream")
+        return _Answer(body, used["prompt_tokens"], used["completion_tokens"], "text/event-stream", said=text)
     choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
     body = orjson.dumps({**shared, "object": "chat.completion", "choices": [choice], "usage": usage})
-    return _Answer(body, used["prompt_tokens"], used["completion_tokens"])
+    return _Answer(body, used["prompt_tokens"], used["completion_tokens"], said=text)
 
 
 def _stream(shared: dict[str, Any], text: str, finish: str, usage: dict[str, int] | None) -> bytes:
