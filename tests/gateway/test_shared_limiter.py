@@ -195,7 +195,9 @@ def test_a_lease_ends(tmp_path: Path) -> None:
     windows = _windows(tmp_path / "l", lease_s=30.0)
     _take(windows, scope, 1000.0, 100)
     assert isinstance(_take(windows, scope, 1029.0, 50), Denied)
-    assert not isinstance(_take(windows, scope, 1100.0, 50), Denied)
+    # The provider may have counted the tokens until the lease ended: they stay in the window for a minute more.
+    assert isinstance(_take(windows, scope, 1089.0, 50), Denied)
+    assert not isinstance(_take(windows, scope, 1091.0, 50), Denied)
     windows.close()
 
 

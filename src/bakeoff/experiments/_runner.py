@@ -192,7 +192,8 @@ class _Session:
             raise self._error
         self._publish("sealing")
         await asyncio.to_thread(warming.join)
-        seconds = self.manifest.seconds + time.monotonic() - started
+        before = max(self.manifest.seconds, self.resumed.spent.minutes * 60)  # a killed session wrote no manifest
+        seconds = before + time.monotonic() - started
         kept = [note for note in self.manifest.notes if not note.startswith(_UNCONFIRMED)]
         notes = list(dict.fromkeys([*kept, *self._notes()]))
         self.manifest = self.manifest.model_copy(update={"seconds": round(seconds, 3), "notes": notes})

@@ -129,6 +129,11 @@ class Budget:
         return self._spec.tokens is not None
 
     @property
+    def spent_usd(self) -> float:
+        """What is charged so far, earlier sessions included."""
+        return self._usd.spent
+
+    @property
     def waiting(self) -> int:
         """Calls that wait for others to settle."""
         return len(self._waiters)

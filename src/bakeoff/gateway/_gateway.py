@@ -91,6 +91,8 @@ class Gateway:
         transport: Who makes single attempts; opened from `gateway` and `limits` when omitted.
         env: Where API keys are looked up by name; the process's environment when omitted.
         spent: What earlier sessions of a resumed run spent.
+        on_spent: Called after each call that was charged, and before the first call that may cost more than
+            any before it, so that a budget can be kept over a kill. Must be quick.
         clock: Monotonic seconds, the same as the event loop's.
         seed: Of the jitter of retries; unpredictable when omitted.
 
@@ -120,6 +122,7 @@ class Gateway:
         transport: Transport | None = None,
         env: Mapping[str, str] | None = None,
         spent: Spent | None = None,
+        on_spent: Callable[[], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
         seed: int | None = None,
     ) -> None:
@@ -136,6 +139,8 @@ class Gateway:
             max_wait_s=self._limits.max_wait_s,
             rng=self._rng,
         )
+        self._on_spent = on_spent
+        self._largest_usd, self._largest_tokens = 0.0, 0
         self._warnings: list[str] = []
         self._run = new_run_name()
         self._shared = self._limits.shared and _declares_limits(self._limits)
@@ -231,6 +236,19 @@ class Gateway:
             budget_reached=self._budget.reached,
             warnings=(*self._warnings, *cache_warnings),
         )
+
+    @property
+    def spent_usd(self) -> float:
+        """USD charged so far, earlier sessions included."""
+        return self._budget.spent_usd
+
+    @property
+    def largest_call(self) -> tuple[float, int]:
+        """USD and tokens that one call could use at most, of those that declared `max_tokens`; (0.0, 0) for none.
+
+        Known under a budget in USD or tokens, or under declared limits of tokens.
+        """
+        return self._largest_usd, self._largest_tokens
 
     def set_concurrency(self, n: int) -> None:
         """Change how many calls may be in flight, from 1; those in flight finish."""
@@ -419,6 +437,8 @@ class Gateway:
             headers=response.rate_limit,
         )
         call.model.breaker.record_success()
+        if self._on_spent is not None:
+            self._on_spent()
         if call.estimate:
             call.model.forecast.learn(call.estimate, usage)
 
@@ -429,6 +449,8 @@ class Gateway:
         billed = error.kind not in _NEVER_BILLED and not _was_never_sent(error)
         tokens = (call.input_tokens, call.output_tokens) if billed else (0, 0)
         self._budget.settle(reservation, usd=call.usd if billed else 0.0, tokens=sum(tokens), confirmed=not billed)
+        if billed and self._on_spent is not None:
+            self._on_spent()
         throttled = error.kind == "rate_limit" or error.status in (503, 529)
         self._limiter.release(
             permit,
@@ -477,12 +499,23 @@ class Gateway:
         model = call.model
         call.estimate = estimate_tokens(call.request)
         call.input_tokens = model.forecast.input_tokens(call.estimate)
-        call.output_tokens = model.forecast.output_tokens(declared_output_tokens(call.request.params))
+        declared = declared_output_tokens(call.request.params)
+        call.output_tokens = model.forecast.output_tokens(declared)
         if model.price is not None:
             rates = model.price.rates_for(call.input_tokens)
             call.usd = call.input_tokens * max(rates.input, rates.cache_write) + call.output_tokens * max(
                 rates.output, rates.reasoning
             )
+        if declared is not None:
+            self._note_size(call.usd, call.input_tokens + call.output_tokens)
+
+    def _note_size(self, usd: float, tokens: int) -> None:
+        """Say before a call is sent that it may cost more than any before it."""
+        if usd > self._largest_usd or tokens > self._largest_tokens:
+            self._largest_usd = max(usd, self._largest_usd)
+            self._largest_tokens = max(tokens, self._largest_tokens)
+            if self._on_spent is not None:
+                self._on_spent()
 
     def _find_price(self, request: ModelRequest, model: _Model) -> None:
         # Two variants may ask one model under different terms: a service tier, or the price of a simulation.

@@ -196,12 +196,12 @@ class SqliteWindows:
     def _wait_s(self, connection: sqlite3.Connection, scope: WindowScope, now: float, tokens: float) -> float:
         name = scope.name
         connection.execute("DELETE FROM used WHERE scope = ? AND expires_s <= ?", (name, now))
-        connection.execute("DELETE FROM held WHERE scope = ? AND lease_s <= ?", (name, now))
+        self._bury(connection, scope, now, "lease_s <= ?", now)
         in_flight, held_tokens = connection.execute(
             "SELECT count(*), coalesce(sum(tokens), 0) FROM held WHERE scope = ?", (name,)
         ).fetchone()
         if scope.concurrency is not None and in_flight >= scope.concurrency:
-            self._forget_dead(connection, name)
+            self._forget_dead(connection, scope, now)
             return min(_POLL_S, 0.1)
         wait = 0.0
         if scope.requests_per_minute is not None:
@@ -300,13 +300,27 @@ class SqliteWindows:
         window_s = self._window_s if limit is None or limit >= 1 else self._window_s / limit
         return (math.ceil((arrived_s + window_s) / self._step_s) + 1) * self._step_s
 
-    def _forget_dead(self, connection: sqlite3.Connection, name: str) -> None:
-        """Drop the calls of processes of this host that have ended (another container is another host)."""
-        owners = connection.execute("SELECT DISTINCT owner FROM held WHERE scope = ?", (name,)).fetchall()
+    def _forget_dead(self, connection: sqlite3.Connection, scope: WindowScope, now: float) -> None:
+        """End the calls of processes of this host that have ended (another container is another host)."""
+        owners = connection.execute("SELECT DISTINCT owner FROM held WHERE scope = ?", (scope.name,)).fetchall()
         for (owner,) in owners:
             host, _, pid = owner.rpartition(":")
             if host == self._owner.rpartition(":")[0] and not _is_alive(int(pid)):
-                connection.execute("DELETE FROM held WHERE scope = ? AND owner = ?", (name, owner))
+                self._bury(connection, scope, now, "owner = ?", owner)
+
+    def _bury(
+        self, connection: sqlite3.Connection, scope: WindowScope, now: float, which: str, value: float | str
+    ) -> None:
+        """End calls that nobody will settle. What they used is unknown: all that they held counts for a window."""
+        tokens, lease_s = connection.execute(
+            f"SELECT total(tokens), coalesce(max(lease_s), 0) FROM held WHERE scope = ? AND {which}",  # noqa: S608 - one of two literals
+            (scope.name, value),
+        ).fetchone()
+        connection.execute(f"DELETE FROM held WHERE scope = ? AND {which}", (scope.name, value))  # noqa: S608
+        if tokens and scope.tokens_per_minute is not None:
+            expires_s = self._expiry(min(now, lease_s), scope, _TOKENS)
+            if expires_s > now:
+                connection.execute(_ADD_USED, (scope.name, _TOKENS, expires_s, tokens))
 
     # The file
 
