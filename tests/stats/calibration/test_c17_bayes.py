@@ -11,7 +11,7 @@ from bakeoff.stats.core._dist import norm_cdf
 
 
 @cache
-def reliability(runs: int = 4000, n: int = 50) -> tuple[tuple[float, float, int], ...]:
+def reliability(runs: int = 20_000, n: int = 50) -> tuple[tuple[float, float, int], ...]:
     """Predicted and observed frequency of B > A per decile of the prediction, rates drawn from the prior."""
     rng = np.random.default_rng(31)
     a, b = rng.random(runs), rng.random(runs)
@@ -29,7 +29,7 @@ def reliability(runs: int = 4000, n: int = 50) -> tuple[tuple[float, float, int]
     )
 
 
-def overconfident(runs: int = 4000, n: int = 50) -> float:
+def overconfident(runs: int = 20_000, n: int = 50) -> float:
     """Worst decile gap of a known-bad prediction: a z-score that takes the two arms' noise for half of what it is."""
     rng = np.random.default_rng(31)
     a, b = rng.random(runs), rng.random(runs)
@@ -45,7 +45,7 @@ def overconfident(runs: int = 4000, n: int = 50) -> float:
 
 
 @cache
-def peeking(runs: int = 400) -> float:
+def peeking(runs: int = 1_500) -> float:
     """A/A: share of runs in which P(B > A) or P(A > B) exceeds .95 at a look every 10 of 1,000 items per arm."""
     rng = np.random.default_rng(37)
     looks = np.arange(10, 1001, 10)
@@ -73,7 +73,7 @@ def measure() -> list[dict[str, object]]:
         {"check": "C17", "property": gap, "cell": "n=50 per arm, uniform prior", "measured": worst,
          "limit": "<= 7 points", "known_bad": overconfident(), "passed": worst <= 0.07},
         {"check": "C17", "property": warning, "cell": "n to 1,000 per arm", "measured": fires,
-         "limit": "50%..67% (ref 54..63%, 3 SE at 400 runs)", "known_bad": None, "passed": 0.5 <= fires <= 0.67},
+         "limit": "54%..63%", "known_bad": None, "passed": 0.54 <= fires <= 0.63},
     ]  # fmt: skip
 
 
