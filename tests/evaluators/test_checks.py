@@ -151,6 +151,12 @@ TABLE = [
     ("html_valid", "<p>one<p>two<br><img src=x>", None, True),
     ("html_valid", "<div><span></div>", None, False),
     ("html_valid", "no markup", None, False),
+    ("html_valid", "<p>a < b & c", None, True),
+    ("html_valid", "<p>one</p><!-- never closed", None, False),
+    ("html_valid", "<p>one</p", None, False),
+    ("html_valid", "<!DOCTYPE html><html><body><p>x</body></html>", None, True),
+    ("html_valid", "<script>if (a < b) { c('</p>'); }</script>", None, True),
+    ("yaml_valid", "a: " + "[" * 300 + "]" * 300, None, False),
     ("url_valid", "https://example.org:8443/a?b=c#d", None, True),
     ("url_valid", "http://münchen.de/", None, True),
     ("url_valid", "http://192.168.0.1/x", None, True),
@@ -251,6 +257,25 @@ def test_a_runaway_pattern_is_stopped_and_is_missing() -> None:
     score = judge({"regex": r"^(\w+\s?)*$"}, "word " * 20 + "!" * 3 + "x " * 5000 + "!")
     assert time.perf_counter() - start < 20
     assert score.value is None or score.value is False
+
+
+N = 60_000
+NASTY = [
+    *("{" * N, "[" * N, '{"a":' * (N // 5), "a:\n " * (N // 4), "- " * (N // 2), "<a>" * (N // 3), "<!--" * (N // 4)),
+    *("</" * (N // 2), "<a " * (N // 3), "<" * N, "&a;" * (N // 3), '"' * N, "a@a." * (N // 4), "sk-ab-" * (N // 6)),
+    *("1," * (N // 2), "0-" * (N // 2), "AB12 " * (N // 5), "```a\n" * (N // 5), "(SELECT " * 3000, "not " * (N // 4)),
+]
+
+
+@pytest.mark.parametrize("text", NASTY, ids=lambda text: text[:6])
+@pytest.mark.parametrize(
+    "kind",
+    ["json_valid", "yaml_valid", "xml_valid", "html_valid", "csv_valid", "sql_valid", "pii", "secrets", "numeric"],
+)
+def test_repeated_openings_neither_crash_nor_take_for_ever(kind: str, text: str) -> None:
+    start = time.process_time()
+    assert judge(kind, text, "1").evaluator == kind
+    assert time.process_time() - start < 5
 
 
 def test_readability_follows_the_published_formulas() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import time
 from html.parser import HTMLParser
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
@@ -20,6 +21,9 @@ from bakeoff.evaluators._text import preview
 __all__ = ["CsvValid", "EmailValid", "FormatCheck", "HtmlValid", "UrlValid", "XmlValid", "YamlValid", "code_block"]
 
 _FENCE = re.compile(r"```[ \t]*([\w+#.-]{0,30})[^\n`]{0,80}\n(.*?)(?:```|\Z)", re.DOTALL)
+_DEEPEST = 200
+_HTML_SECONDS = 3.0
+_HTML_CHUNK = 20_000
 LONGEST_PARSED = 1_000_000
 """Characters beyond which a document is not parsed."""
 
@@ -139,8 +143,11 @@ class YamlValid(FormatCheck):
         import yaml
 
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        text = self.document(context)
         try:
-            value = yaml.load(self.document(context), Loader=loader)  # noqa: S506 - a safe loader either way
+            if _yaml_depth(text, loader) > _DEEPEST:
+                return Finding(False, f"nested deeper than {_DEEPEST} levels")
+            value = yaml.load(text, Loader=loader)  # noqa: S506 - a safe loader either way
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark
             where = f": line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -153,6 +160,22 @@ class YamlValid(FormatCheck):
         if self.type in ("mapping", "list") and kind != self.type:
             return Finding(False, f"it is a {kind}, not a {self.type}")
         return Finding(True)
+
+
+def _yaml_depth(text: str, loader: Any) -> int:
+    """Measure the nesting without building it: the compiled loader recurses in C, where depth ends the process."""
+    import yaml
+
+    depth = deepest = 0
+    for event in yaml.parse(text, Loader=loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            deepest = max(deepest, depth)
+            if deepest > _DEEPEST:
+                break
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+    return deepest
 
 
 @evaluator("csv_valid")
@@ -278,12 +301,18 @@ class HtmlValid(FormatCheck):
 
     @override
     def measure(self, context: EvaluatorContext) -> Finding:
-        balance = _Balance()
+        balance, document = _Balance(), self.document(context)
+        deadline = time.monotonic() + _HTML_SECONDS
         try:
-            balance.feed(self.document(context))
-            balance.close()
+            for start in range(0, len(document), _HTML_CHUNK):
+                balance.feed(document[start : start + _HTML_CHUNK])
+                if time.monotonic() > deadline:
+                    raise CannotScoreError(f"the HTML could not be read within {_HTML_SECONDS:g} s")
         except (AssertionError, ValueError) as error:  # html.parser on malformed declarations
             return Finding(False, f"not HTML: {error}")
+        # `close` would try every `<` of an unfinished rest again: minutes for a text of many
+        if re.search(r"<[A-Za-z/!?]", balance.rawdata):
+            return Finding(False, "it ends inside a tag or comment")
         problem = balance.verdict()
         return Finding(problem is None, problem)
 

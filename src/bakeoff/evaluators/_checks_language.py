@@ -98,8 +98,8 @@ class Language(OutputCheck):
     """Check that the output is in a language, or say which it seems to be.
 
     A simple guess: by script for Arabic, Chinese, Greek, Hebrew, Hindi, Japanese, Korean, Russian, Thai, Ukrainian;
-    by some fifty of the commonest words for Dutch, English, French, German, Italian, Polish, Portuguese, Spanish, Swedish,
-    Turkish. Other languages are taken for the nearest of these; text of under ten words is often undecided.
+    by the fifty or so commonest words for Dutch, English, French, German, Italian, Polish, Portuguese, Spanish,
+    Swedish, Turkish. Other languages are taken for the nearest of these; text of under ten words is often undecided.
 
     Value:
         Pass or fail with `is`, else the code of the language as a label.
