@@ -24,6 +24,12 @@ MENU: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("items", "Items", ":material/grid_on:"),
         ("live", "Live", ":material/play_circle:"),
     ),
+    "Improve": (
+        ("label", "Label", ":material/edit_note:"),
+        ("prompts", "Prompts", ":material/notes:"),
+        ("regression", "Regression", ":material/timeline:"),
+        ("settings", "Settings", ":material/settings:"),
+    ),
 }
 """Section: (name, title, icon). The name is the module in `app_pages` and the address."""
 

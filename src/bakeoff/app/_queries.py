@@ -217,6 +217,13 @@ def _rows(connection: Any, items: Sequence[int], ids: Sequence[str], metric: str
     ]
 
 
+def as_text(inputs: dict[str, Any]) -> str:
+    """Return the inputs of an item as text: the only one as it is, several with their names."""
+    if len(inputs) == 1 and isinstance(next(iter(inputs.values())), str):
+        return str(next(iter(inputs.values())))
+    return json.dumps(inputs, ensure_ascii=False, indent=2)
+
+
 def glance(inputs: str | None) -> str:
     """Return the inputs of an item as a reader wants to see them at a glance.
 

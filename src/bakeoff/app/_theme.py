@@ -32,7 +32,7 @@ _LIGHT: dict[str, str] = {
     "codeBackgroundColor": "#f3f4f8",
 }
 _DARK: dict[str, str] = {
-    "primaryColor": "#8ea6ff",
+    "primaryColor": "#6380f4",
     "backgroundColor": "#12151d",
     "secondaryBackgroundColor": "#1b202b",
     "textColor": "#e6e9f1",

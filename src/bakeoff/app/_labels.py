@@ -1,0 +1,329 @@
+"""Labels by people: queues, blind tasks, and every judgement kept with who, when and by which guidelines."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import sqlite3
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+from bakeoff.errors import SpecError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from bakeoff.experiments import LocalStore
+
+__all__ = ["Label", "LabelStore", "Queue", "Task"]
+
+Mode = Literal["single", "pairwise"]
+
+_MIGRATIONS = (
+    """CREATE TABLE label_queue (
+         id INTEGER PRIMARY KEY, name TEXT NOT NULL, run_id TEXT NOT NULL, mode TEXT NOT NULL, question TEXT NOT NULL,
+         choices TEXT NOT NULL, guidelines TEXT NOT NULL, guidelines_version TEXT NOT NULL, seed INTEGER NOT NULL,
+         created_at TEXT NOT NULL);
+       CREATE TABLE label_task (
+         id INTEGER PRIMARY KEY, queue INTEGER NOT NULL REFERENCES label_queue(id), position INTEGER NOT NULL,
+         item INTEGER NOT NULL, item_id TEXT NOT NULL, repeat INTEGER NOT NULL, variant TEXT NOT NULL, other TEXT);
+       CREATE INDEX label_task_queue ON label_task(queue, position);
+       CREATE TABLE label_value (
+         id INTEGER PRIMARY KEY, task INTEGER NOT NULL REFERENCES label_task(id), annotator TEXT NOT NULL,
+         value TEXT, note TEXT NOT NULL, version INTEGER NOT NULL, guidelines_version TEXT NOT NULL,
+         created_at TEXT NOT NULL);
+       CREATE INDEX label_value_task ON label_value(task, annotator);""",
+    """CREATE TABLE prompt_label (
+         id INTEGER PRIMARY KEY, prompt TEXT NOT NULL, version TEXT NOT NULL, label TEXT NOT NULL,
+         created_at TEXT NOT NULL);""",
+)
+"""Append only: a store of an older version is brought forward step by step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """What is to be judged, and how."""
+
+    id: int
+    name: str
+    run_id: str
+    mode: Mode
+    question: str
+    choices: tuple[str, ...]
+    guidelines: str
+    guidelines_version: str
+    n_tasks: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One answer, or two in `pairwise` mode, to be judged blind."""
+
+    id: int
+    position: int
+    item: int
+    item_id: str
+    repeat: int
+    variant: str
+    """In pairwise mode the one shown on the left."""
+    other: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """One judgement, the newest version of it."""
+
+    queue: str
+    run_id: str
+    item_id: str
+    repeat: int
+    variant: str
+    other: str | None
+    annotator: str
+    value: str
+    """The choice; in pairwise mode the variant that won, or `tie`."""
+    note: str
+    version: int
+    guidelines_version: str
+    created_at: str
+
+
+class LabelStore:
+    """Labels in the store's control database. Several people may write at the same time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(self._path, timeout=15, isolation_level=None)
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(f"the labels in {str(self._path)!r} cannot be opened: {error}") from error
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            _migrate(connection)
+            yield connection
+        except sqlite3.Error as error:
+            raise StoreError(f"the labels in {str(self._path)!r} cannot be read or written: {error}") from error
+        finally:
+            connection.close()
+
+    def create_queue(
+        self,
+        store: LocalStore,
+        run_id: str,
+        *,
+        name: str,
+        question: str,
+        choices: Sequence[str],
+        guidelines: str = "",
+        n: int = 50,
+        variants: Sequence[str] = (),
+        mode: Mode = "single",
+        seed: int = 0,
+    ) -> Queue:
+        """Draw tasks from a run at random and keep them as a queue.
+
+        Args:
+            store: Where the run is.
+            run_id: The run.
+            name: Of the queue.
+            question: What the annotator answers.
+            choices: The possible answers; ignored in pairwise mode.
+            guidelines: How to decide; versioned with every label.
+            n: Tasks at most.
+            variants: Only these; all when omitted. Pairwise mode needs exactly two.
+            mode: One answer at a time, or two side by side.
+            seed: Of the draw and of the sides.
+
+        Raises:
+            SpecError: No choices, or not two variants in pairwise mode, or nothing to label.
+        """
+        wanted = list(dict.fromkeys(variants)) or store.manifest(run_id).variant_names
+        options = [choice.strip() for choice in choices if choice.strip()]
+        if mode == "pairwise" and len(wanted) != 2:
+            raise SpecError(f"pairwise labels need exactly two variants, got {len(wanted)}")
+        if mode == "single" and len(set(options)) < 2:
+            raise SpecError(f"a label needs at least two different choices, got {options!r}")
+        tasks = _draw(store, run_id, wanted, mode=mode, n=n, seed=seed)
+        if not tasks:
+            raise SpecError(f"the run {run_id!r} has no answered trials to label")
+        version = hashlib.sha256(f"{question}\0{guidelines}".encode()).hexdigest()[:12]
+        with self._open() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            queue = connection.execute(
+                "INSERT INTO label_queue (name, run_id, mode, question, choices, guidelines, guidelines_version, seed, "
+                "created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (name, run_id, mode, question, json.dumps(options), guidelines, version, seed, _now()),
+            ).lastrowid
+            connection.executemany(
+                "INSERT INTO label_task (queue, position, item, item_id, repeat, variant, other) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [(queue, position, *task) for position, task in enumerate(tasks)],
+            )
+            connection.execute("COMMIT")
+        return next(entry for entry in self.queues() if entry.id == queue)
+
+    def queues(self, run_id: str | None = None) -> list[Queue]:
+        """Return the queues, newest first."""
+        with self._open() as connection:
+            rows = connection.execute(
+                "SELECT q.id, q.name, q.run_id, q.mode, q.question, q.choices, q.guidelines, q.guidelines_version, "
+                "count(t.id) FROM label_queue q LEFT JOIN label_task t ON t.queue = q.id "
+                "WHERE ? IS NULL OR q.run_id = ? GROUP BY q.id ORDER BY q.id DESC",
+                (run_id, run_id),
+            ).fetchall()
+        return [
+            Queue(
+                id=row[0], name=row[1], run_id=row[2], mode="pairwise" if row[3] == "pairwise" else "single",
+                question=row[4], choices=tuple(json.loads(row[5])), guidelines=row[6], guidelines_version=row[7],
+                n_tasks=row[8],
+            )
+            for row in rows
+        ]  # fmt: skip
+
+    def next_task(self, queue: Queue, annotator: str, *, after: int = -1) -> Task | None:
+        """Return the first task that this annotator has not judged, `None` when there is none.
+
+        Args:
+            queue: The queue.
+            annotator: Who judges.
+            after: Position of a task that was put off; those behind it come first.
+        """
+        with self._open() as connection:
+            row = connection.execute(
+                "SELECT t.id, t.position, t.item, t.item_id, t.repeat, t.variant, t.other FROM label_task t "
+                "WHERE t.queue = ? AND NOT EXISTS (SELECT 1 FROM label_value v WHERE v.task = t.id AND v.annotator = ? "
+                "AND v.value IS NOT NULL "
+                "AND v.id = (SELECT max(id) FROM label_value WHERE task = t.id AND annotator = ?)) "
+                "ORDER BY t.position <= ?, t.position LIMIT 1",
+                (queue.id, annotator, annotator, after),
+            ).fetchone()
+        if row is None:
+            return None
+        return Task(
+            id=row[0], position=row[1], item=row[2], item_id=row[3], repeat=row[4], variant=row[5], other=row[6]
+        )
+
+    def add(self, queue: Queue, task: Task, annotator: str, value: str | None, *, note: str = "") -> None:
+        """Keep a judgement as a new version; `None` takes the last one back. Nothing is ever overwritten.
+
+        Raises:
+            SpecError: The annotator has no name, or the value is not one of the choices.
+        """
+        allowed = queue.choices if queue.mode == "single" else (task.variant, task.other, "tie")
+        if not annotator.strip():
+            raise SpecError("a label needs the name of who gives it")
+        if value is not None and value not in allowed:
+            raise SpecError(f"{value!r} is not one of the choices {', '.join(map(repr, allowed))}")
+        with self._open() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            (before,) = connection.execute(
+                "SELECT coalesce(max(version), 0) FROM label_value WHERE task = ? AND annotator = ?",
+                (task.id, annotator),
+            ).fetchone()
+            connection.execute(
+                "INSERT INTO label_value (task, annotator, value, note, version, guidelines_version, created_at) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (task.id, annotator, value, note, before + 1, queue.guidelines_version, _now()),
+            )
+            connection.execute("COMMIT")
+
+    def undo(self, queue: Queue, annotator: str) -> bool:
+        """Take back the annotator's newest judgement in a queue; say whether there was one."""
+        with self._open() as connection:
+            row = connection.execute(
+                "SELECT t.id, t.position, t.item, t.item_id, t.repeat, t.variant, t.other FROM label_value v "
+                "JOIN label_task t ON t.id = v.task WHERE t.queue = ? AND v.annotator = ? AND v.value IS NOT NULL "
+                "AND v.id = (SELECT max(id) FROM label_value WHERE task = t.id AND annotator = v.annotator) "
+                "ORDER BY v.id DESC LIMIT 1",
+                (queue.id, annotator),
+            ).fetchone()
+        if row is None:
+            return False
+        task = Task(
+            id=row[0], position=row[1], item=row[2], item_id=row[3], repeat=row[4], variant=row[5], other=row[6]
+        )
+        self.add(queue, task, annotator, None)
+        return True
+
+    def labels(self, queue: Queue) -> list[Label]:
+        """Return the judgements that stand: the newest version by task and annotator."""
+        with self._open() as connection:
+            rows = connection.execute(
+                "SELECT t.item_id, t.repeat, t.variant, t.other, v.annotator, v.value, v.note, v.version, "
+                "v.guidelines_version, v.created_at FROM label_value v JOIN label_task t ON t.id = v.task "
+                "WHERE t.queue = ? AND v.value IS NOT NULL "
+                "AND v.id = (SELECT max(id) FROM label_value WHERE task = t.id AND annotator = v.annotator) "
+                "ORDER BY v.id",
+                (queue.id,),
+            ).fetchall()
+        return [
+            Label(
+                queue=queue.name, run_id=queue.run_id, item_id=row[0], repeat=row[1], variant=row[2], other=row[3],
+                annotator=row[4], value=row[5], note=row[6], version=row[7], guidelines_version=row[8],
+                created_at=row[9],
+            )
+            for row in rows
+        ]  # fmt: skip
+
+    def mark_prompt(self, prompt: str, version: str, label: str) -> None:
+        """Put a label such as `production` on a version of a prompt; it leaves the version that had it."""
+        with self._open() as connection:
+            connection.execute(
+                "INSERT INTO prompt_label (prompt, version, label, created_at) VALUES (?, ?, ?, ?)",
+                (prompt, version, label, _now()),
+            )
+
+    def prompt_labels(self) -> dict[tuple[str, str], str]:
+        """Return the version that each (prompt, label) stands on now."""
+        with self._open() as connection:
+            rows = connection.execute("SELECT prompt, label, version FROM prompt_label ORDER BY id").fetchall()
+        return {(prompt, label): version for prompt, label, version in rows}
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE IF NOT EXISTS label_migration (number INTEGER PRIMARY KEY, at TEXT NOT NULL)")
+    done = {number for (number,) in connection.execute("SELECT number FROM label_migration")}
+    for number, script in enumerate(_MIGRATIONS):
+        if number in done:
+            continue
+        connection.execute("BEGIN IMMEDIATE")
+        # Another process may have been faster between the look and the lock.
+        if connection.execute("SELECT 1 FROM label_migration WHERE number = ?", (number,)).fetchone() is None:
+            for statement in script.split(";"):
+                if statement.strip():
+                    connection.execute(statement)
+            connection.execute("INSERT INTO label_migration VALUES (?, ?)", (number, _now()))
+        connection.execute("COMMIT")
+
+
+def _draw(
+    store: LocalStore, run_id: str, variants: list[str], *, mode: Mode, n: int, seed: int
+) -> list[tuple[int, str, int, str, str | None]]:
+    """Draw tasks at random: (item, item id, repeat, variant, other)."""
+    rows = store.trials(run_id, columns=["item", "item_id", "repeat", "variant", "ok"]).to_pylist()
+    answered = {
+        (r["item"], r["item_id"], r["repeat"], r["variant"]) for r in rows if r["ok"] and r["variant"] in variants
+    }
+    dice = random.Random(seed)  # noqa: S311 - a draw, not a secret
+    if mode == "single":
+        drawn = sorted(answered)
+        dice.shuffle(drawn)
+        return [(item, item_id, repeat, variant, None) for item, item_id, repeat, variant in drawn[:n]]
+    first, second = variants
+    both = sorted({key[:3] for key in answered if (*key[:3], first) in answered and (*key[:3], second) in answered})
+    dice.shuffle(both)
+    sides = [(first, second), (second, first)]
+    return [(item, item_id, repeat, *sides[dice.random() < 0.5]) for item, item_id, repeat in both[:n]]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
