@@ -62,7 +62,7 @@ class Bm25:
 
     Examples:
         >>> index = Bm25(["the cat sat", "the dog ran far away"])
-        >>> [round(score, 3) for score in index.scores("cat")]
+        >>> index.scores("cat").round(3).tolist()
         [0.781, 0.0]
     """
 

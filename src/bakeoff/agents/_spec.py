@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Tag,
+    model_validator,
+)
 
 from bakeoff.targets import ModelSpec
 
@@ -287,7 +297,27 @@ class HandoffSpec(_Section):
     when: str | None = None
 
 
-FlowNode = Annotated[str | ParallelSpec | BranchSpec | LoopSpec | HandoffSpec, Field(union_mode="left_to_right")]
+def _node_kind(value: Any) -> str | None:
+    if isinstance(value, str):
+        return "<step>"
+    keys = value if isinstance(value, dict) else type(value).model_fields if isinstance(value, BaseModel) else ()
+    # In angle brackets, so that a tag is never taken for a key of the file.
+    return next((f"<{kind}>" for kind in ("parallel", "branch", "loop", "handoff") if kind in keys), None)
+
+
+FlowNode = Annotated[
+    Annotated[str, Tag("<step>")]
+    | Annotated[ParallelSpec, Tag("<parallel>")]
+    | Annotated[BranchSpec, Tag("<branch>")]
+    | Annotated[LoopSpec, Tag("<loop>")]
+    | Annotated[HandoffSpec, Tag("<handoff>")],
+    Discriminator(
+        _node_kind,
+        custom_error_type="flow_node",
+        custom_error_message="must be the name of a step, or have `parallel`, `branch`, `loop` or `handoff`",
+    ),
+]
+"""A step by name, or a node with steps in it."""
 for _node in (ParallelSpec, BranchSpec, LoopSpec, HandoffSpec):
     _node.model_rebuild()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -130,7 +131,10 @@ def read_output(text: str, spec: OutputSpec) -> Any:
         numbers = _NUMBER.findall(extract_answer(text))
         if not numbers:
             raise FormError("the answer holds no number; answer with one number")
-        return float(numbers[-1].replace(",", ""))
+        number = float(numbers[-1].replace(",", ""))
+        if not math.isfinite(number):
+            raise FormError(f"{numbers[-1]} is no number that can be used; answer with one number")
+        return number
     if spec.type == "boolean":
         for word in re.findall(r"[a-z]+", extract_answer(text).casefold()):
             if word in _YES or word in _NO:
