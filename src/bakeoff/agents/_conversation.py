@@ -72,7 +72,7 @@ async def user_turns(trial: Trial, clock: Clock) -> AsyncIterator[UserTurn]:
         is_last = not plays and index == len(turns) - 1
         yield UserTurn(turn.text, turn.ids, turn.day, is_last)
     for number in range(len(turns), spec.max_turns if plays else 0):
-        said = "\n".join(f"{one['role']}: {one['content']}" for one in trial.history) or "(nothing yet)"
+        said = "\n".join(f"{one['role']}: {one['content']}" for one in trial.transcript) or "(nothing yet)"
         about = {"persona": trial.item.inputs.get("persona", "a customer"), "goal": trial.item.inputs.get("goal", "")}
         asked = [{"role": "user", "content": _USER.format(**about, said=said)}]
         response = await trial.call((trial.agent.helpers["user"],), asked, name="user", clock=clock, parent=0,

@@ -100,7 +100,9 @@ async def _play(trial: Trial, clock: Clock) -> Any:
         await memory.begin(turn, clock)
         reply = await _turn(trial, clock)
         replies.append(reply)
-        await memory.end(turn, reply if isinstance(reply, str) else str(reply), clock)
+        said = reply if isinstance(reply, str) else str(reply)
+        trial.transcript += [{"role": "user", "content": turn.text}, {"role": "assistant", "content": said}]
+        await memory.end(turn, said, clock)
     if not replies:
         raise TargetError("the simulated user ended the conversation before it began")
     return replies if spec.output == "all" else replies[-1]

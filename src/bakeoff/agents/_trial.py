@@ -68,6 +68,8 @@ class Trial:
         self.notes: list[str] = []
         self.history: list[dict[str, Any]] = []
         """Earlier turns of a conversation, as the model sees them."""
+        self.transcript: list[dict[str, Any]] = []
+        """Everything said so far, whatever the memory policy keeps."""
         self.memory = ""
         self.feedback = ""
         self.passages: list[dict[str, Any]] = []
