@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.app.support import MAIN, hostile, recorded
 
-PAGES = ("runs", "results", "compare", "items", "live")
+PAGES = ("runs", "design", "results", "compare", "items", "live", "label", "prompts", "regression", "settings")
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +52,20 @@ def text_of(app: AppTest) -> str:
     return "\n".join(str(entry.proto.body) for entry in app.get("html"))
 
 
+EMPTY = {
+    "runs": "Nothing has run here yet",
+    "design": "Smallest difference it can detect",
+    "prompts": "No prompts yet",
+    "regression": "Nothing to watch yet",
+    "settings": "Installed",
+}
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_an_empty_store_is_explained(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = text_of(open_page(name, tmp_path, monkeypatch))
-    assert "No runs yet" in shown or "Nothing has run here yet" in shown
+    app = open_page(name, tmp_path / ".bakeoff", monkeypatch)
+    words = text_of(app) + " ".join(entry.value for entry in app.subheader)
+    assert EMPTY.get(name, "No runs yet") in words
 
 
 @pytest.mark.parametrize("name", PAGES)

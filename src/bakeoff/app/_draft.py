@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import csv
 import difflib
 import re
 from dataclasses import dataclass
@@ -31,6 +32,10 @@ _ORDER = (
     "evaluators", "analysis", "allocation", "budget", "limits",
 )  # fmt: skip
 _ANSWERS = ("expected", "label", "answer", "truth", "target", "ground_truth", "intent", "category", "gold", "output")
+_ODD = re.compile(
+    "[^\n\t -~\xa0-\u1fff\u2010-\u2027\u2030-\ud7ff\uf900-\ufdff\ufe10-\ufefe\uff00-\uffef\U00010000-\U0010ffff]"
+)
+"""What YAML reads differently unless it is escaped: odd line breaks, controls."""
 _VARIABLE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 
 
@@ -111,8 +116,9 @@ def to_yaml(draft: Mapping[str, Any]) -> str:
         pass
 
     def text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
-        clean = "\n".join(line.rstrip() for line in value.split("\n")) if "\n" in value else value
-        return dumper.represent_scalar("tag:yaml.org,2002:str", clean, style="|" if "\n" in clean else None)
+        clean = "\n".join(line.rstrip(" \t") for line in value.split("\n")) if "\n" in value else value
+        style = '"' if _ODD.search(clean) else "|" if "\n" in clean else None
+        return dumper.represent_scalar("tag:yaml.org,2002:str", clean, style=style)
 
     Dumper.add_representer(str, text)
     ordered = {key: draft[key] for key in _ORDER if key in draft} | {k: v for k, v in draft.items() if k not in _ORDER}
@@ -258,7 +264,13 @@ def file_columns(path: Path) -> list[str]:
     """
     from bakeoff.datasets import open_dataset
 
-    return list(open_dataset(str(path.resolve()), base_dir=path.parent).input_names)
+    dataset = open_dataset(str(path.resolve()), base_dir=path.parent)
+    if path.suffix.lower() in (".csv", ".tsv"):  # in the order of the file, which the reader knows
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            head = next(csv.reader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ","), [])
+        place = {name.strip(): index for index, name in enumerate(head)}
+        return sorted(dataset.input_names, key=lambda name: place.get(name, len(place)))
+    return list(dataset.input_names)
 
 
 def evaluator_parts(entry: object) -> tuple[str, dict[str, Any]]:
