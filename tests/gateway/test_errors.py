@@ -7,7 +7,7 @@ import time
 from email.utils import formatdate
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bakeoff.gateway._errors import Secrets, from_status, rate_limit_headers, retry_after_s
@@ -42,6 +42,7 @@ def test_a_status_has_a_class(status: int, body: object, kind: str, retryable: b
     assert str(status) in str(error)
 
 
+@settings(deadline=None)
 @given(st.integers(300, 599), st.text(max_size=300))
 def test_any_body_makes_an_error(status: int, body: str) -> None:
     error = from_status(status, body, model="m", headers={}, secrets=Secrets({}))
@@ -59,6 +60,7 @@ def test_no_key_gets_into_a_message(key: str) -> None:
     assert "check the API key" in message
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=6, max_size=60), st.text(), st.text())
 def test_the_value_of_a_key_variable_never_survives(value: str, before: str, after: str) -> None:
     assert value not in Secrets({"SOME_TOKEN": value}).redact(f"{before}{value}{after}").replace("***", "\0")

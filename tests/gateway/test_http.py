@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bakeoff.errors import ProviderError
@@ -223,6 +223,7 @@ async def test_parameters_cannot_take_over_the_gateway(name: str, server: RawSer
 EVENTS = st.lists(st.binary(min_size=1, max_size=12).map(lambda data: data.translate(None, b"\r\n")), max_size=6)
 
 
+@settings(deadline=None)
 @given(EVENTS, st.sampled_from([b"\n", b"\r\n", b"\r"]), st.lists(st.integers(0, 200), max_size=12))
 def test_events_are_found_wherever_the_network_cuts(events: list[bytes], end: bytes, cuts: list[int]) -> None:
     stream = b"".join(b": ping" + end + b"event: x" + end + b"data: " + event + end + end for event in events)

@@ -6,9 +6,11 @@ import importlib.metadata
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
+from bakeoff.errors import ProviderError
 from bakeoff.gateway import GatewaySpec, LimitsSpec, ModelRequest
 from bakeoff.gateway._providers import find_key, is_local, missing_env, required_env, split_model
 from bakeoff.gateway._transport import open_transport
@@ -117,6 +119,41 @@ def test_the_variables_that_a_model_needs(model: str, api_base: str | None, need
     assert required_env(model, api_base=api_base) == needed
     assert missing_env(model, dict.fromkeys(needed, "x"), api_base=api_base) == []
     assert missing_env(model, {}, api_base=api_base) == needed
+
+
+@pytest.mark.parametrize("route", ["direct", "litellm"])
+async def test_a_key_that_is_not_set_is_named_before_any_call(route: Literal["direct", "litellm"]) -> None:
+    for model, variable in (
+        ("openai/gpt-4o-mini", "OPENAI_API_KEY"),
+        ("anthropic/claude-sonnet-4-5", "ANTHROPIC_API_KEY"),
+    ):
+        transport = open_transport(GatewaySpec(route=route), LimitsSpec(), env={})
+        with pytest.raises(ProviderError, match=f"was not called: {variable} is not set") as caught:
+            await transport.send(ModelRequest(model=model, messages=[{"role": "user", "content": "hi"}]))
+        assert (caught.value.kind, caught.value.retryable) == ("auth", False)
+        await transport.aclose()
+
+
+async def test_what_a_model_does_not_take_is_said_before_any_call() -> None:
+    transport = open_transport(GatewaySpec(), LimitsSpec(), env={"OPENAI_API_KEY": "k-0123456789"})
+    for model, params, said in (
+        ("openai/gpt-5-mini", {"temperature": 0.3}, "doesn't support temperature=0.3"),
+        ("no-such-provider/x", {}, "LLM Provider NOT provided"),
+    ):
+        asked = ModelRequest(model=model, messages=[{"role": "user", "content": "hi"}], params=params)
+        with pytest.raises(ProviderError, match="was not called") as caught:
+            await transport.send(asked)
+        assert said in str(caught.value)
+        assert caught.value.kind == "bad_request"
+    await transport.aclose()
+
+
+async def test_the_direct_route_refuses_what_it_cannot_do() -> None:
+    transport = open_transport(GatewaySpec(route="direct"), LimitsSpec(), env={"OPENAI_API_KEY": "k-0123456789"})
+    asked = ModelRequest(model="openai/gpt-5-pro", messages=[{"role": "user", "content": "hi"}])
+    with pytest.raises(ProviderError, match=r"set gateway\.route to auto or litellm"):
+        await transport.send(asked)
+    await transport.aclose()
 
 
 def test_a_key_of_another_name() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bakeoff.errors import ProviderError, SpecError
@@ -118,6 +118,7 @@ def test_variants_fail_on_the_same_items_as_far_as_asked() -> None:
         assert agreement(correlation) == pytest.approx(0.5 + math.asin(correlation) / math.pi, abs=0.035)
 
 
+@settings(deadline=None)
 @given(
     st.one_of(st.sampled_from(LABELS), st.integers(-(10**6), 10**6), st.floats(-1e6, 1e6), st.booleans(), st.text()),
     st.sampled_from([(), tuple(LABELS)]),
@@ -229,6 +230,7 @@ SCHEMAS = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(SCHEMAS.map(lambda one: {"type": "object", "properties": {"x": one}, "required": ["x"]}), st.integers())
 def test_generated_json_satisfies_its_schema(schema: dict[str, Any], about: int) -> None:
     jsonschema.validate(json.loads(instance_of(schema, about=about)), schema)

@@ -22,6 +22,7 @@ __all__ = [
     "from_litellm",
     "from_status",
     "rate_limit_headers",
+    "refused_before",
     "retry_after_s",
     "timeout_error",
 ]
@@ -38,6 +39,7 @@ _SHAPES = (
     ),
 )
 
+_SSL = re.compile(r" ssl:(?:<[^>]*>|\w+)")
 _CONTEXT_LENGTH = re.compile(
     r"context[ _-]?(length|window)|maximum context|prompt is too long|input is too long|input length.{0,40}exceed"
     r"|input token count.{0,60}exceeds|too many (input )?tokens|exceeds? the (model'?s )?maximum.{0,20}tokens"
@@ -224,7 +226,7 @@ def timeout_error(model: str, what: str, seconds: float) -> ProviderError:
 
 def connection_error(model: str, error: BaseException, secrets: Secrets, *, where: str = "") -> ProviderError:
     """Build the error for a connection that could not be made, or broke."""
-    said = secrets.redact(str(error) or type(error).__name__)[:_LONGEST_MESSAGE]
+    said = _SSL.sub("", secrets.redact(str(error) or type(error).__name__))[:_LONGEST_MESSAGE]
     place = f" at {where}" if where else ""
     return ProviderError(f"{model!r}: no connection{place}: {said}", kind="connection", retryable=True)
 
@@ -259,6 +261,14 @@ _PARSE_WORDS = re.compile(
 
 def _is_timeout(names: list[str]) -> bool:
     return any("Timeout" in name for name in names)
+
+
+def refused_before(error: BaseException, *, model: str, secrets: Secrets) -> ProviderError:
+    """Translate what LiteLLM raised before anything was sent: a parameter or a provider that it does not know."""
+    said = " ".join(secrets.redact(str(error)).split())[:_LONGEST_MESSAGE].removeprefix("litellm.")
+    _, _, reason = said.partition(": ")
+    message = f"{model!r} was not called: {reason or said}"
+    return ProviderError(f"{message}\n    fix: change the model or its parameters", kind="bad_request")
 
 
 def from_litellm(error: BaseException, *, model: str, secrets: Secrets, timeout_s: float) -> ProviderError:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["find_key", "is_local", "missing_env", "required_env", "split_model"]
+__all__ = ["find_key", "is_local", "missing_env", "missing_key", "required_env", "split_model"]
 
 _KEYS: dict[str, tuple[str, ...]] = {
     # The first is the one that messages name; the others are accepted as well.
@@ -185,6 +185,20 @@ def _groups(model: str, api_base: str | None, api_key_env: str | None) -> list[t
         groups.append(_KEYS[provider])
     others = _ALSO.get(provider, ())
     return groups + [group for group in others if api_base is None or not _API_BASE_VARIABLES.intersection(group)]
+
+
+def missing_key(
+    model: str, env: Mapping[str, str], *, api_base: str | None = None, api_key_env: str | None = None
+) -> str | None:
+    """Return the name of the key variable without which a call to the model is certain to be refused, or None.
+
+    Examples:
+        >>> missing_key("openai/gpt-5-mini", {}), missing_key("bedrock/x", {})
+        ('OPENAI_API_KEY', None)
+    """
+    keys = {api_key_env, *(names[0] for names in _KEYS.values())}
+    absent = missing_env(model, env, api_base=api_base, api_key_env=api_key_env)
+    return next((name for name in absent if name in keys), None)
 
 
 def find_key(model: str, env: Mapping[str, str], *, api_key_env: str | None = None) -> str | None:

@@ -10,7 +10,7 @@ import orjson
 
 from bakeoff.errors import ProviderError
 from bakeoff.gateway._answer import complete_draft
-from bakeoff.gateway._errors import Secrets, from_litellm, rate_limit_headers
+from bakeoff.gateway._errors import Secrets, rate_limit_headers, refused_before
 from bakeoff.gateway._http import Call, HttpSession
 from bakeoff.gateway._litellm import load_litellm
 from bakeoff.gateway._pricing import price_of
@@ -151,9 +151,7 @@ class DirectTransport:
         except (NotServedError, ProviderError):
             raise
         except Exception as error:  # noqa: BLE001 - LiteLLM raises classes of many libraries
-            raise from_litellm(
-                error, model=request.model, secrets=self._secrets, timeout_s=self._limits.timeout_s
-            ) from None
+            raise refused_before(error, model=request.model, secrets=self._secrets) from None
 
     async def aclose(self) -> None:
         """Close connections."""

@@ -12,7 +12,7 @@ from bakeoff.gateway._answer import StreamDraft, UnreadableError, complete_draft
 from bakeoff.gateway._errors import Secrets, bad_response, from_litellm, rate_limit_headers, timeout_error
 from bakeoff.gateway._litellm import close_litellm, load_litellm
 from bakeoff.gateway._pricing import price_of
-from bakeoff.gateway._providers import find_key, required_env
+from bakeoff.gateway._providers import find_key, missing_key, required_env
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -67,7 +67,11 @@ def check_params(request: ModelRequest) -> None:
 
 
 def call_arguments(request: ModelRequest, *, env: Mapping[str, str], timeout_s: float) -> dict[str, Any]:
-    """Return the keyword arguments for `litellm.acompletion`: no retry of its own, no parameter dropped in silence."""
+    """Return the keyword arguments for `litellm.acompletion`: no retry of its own, no parameter dropped in silence.
+
+    Raises:
+        ProviderError: A parameter is the gateway's, or the provider's key is not set.
+    """
     check_params(request)
     arguments: dict[str, Any] = {
         **{name: value for name, value in request.params.items() if name != "sim"},
@@ -82,6 +86,13 @@ def call_arguments(request: ModelRequest, *, env: Mapping[str, str], timeout_s: 
     if request.api_base is not None:
         arguments["api_base"] = request.api_base
     key = find_key(request.model, env, api_key_env=request.api_key_env)
+    absent = missing_key(request.model, env, api_base=request.api_base, api_key_env=request.api_key_env)
+    if absent is not None:
+        raise ProviderError(
+            f"{request.model!r} was not called: {absent} is not set\n"
+            f"    fix: export {absent}=..., or put it in a file and name that with --env-file",
+            kind="auth",
+        )
     if key is not None:
         arguments["api_key"] = key
     elif request.api_base is not None and request.model.startswith("openai/"):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from bakeoff.gateway._pricing import mode_of
-from bakeoff.gateway._providers import find_key, split_model
+from bakeoff.gateway._providers import find_key, missing_key, split_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -139,8 +139,9 @@ def openai_plan(request: ModelRequest, env: Mapping[str, str]) -> OpenAIPlan | N
         return None
     base = request.api_base or next((env[one] for one in provider.base_variables if env.get(one)), provider.base)
     key = find_key(request.model, env, api_key_env=request.api_key_env) or provider.default_key
-    if base is None or key is None:
-        return None  # LiteLLM knows more places to look, and a better message
+    absent = missing_key(request.model, env, api_base=request.api_base, api_key_env=request.api_key_env)
+    if base is None or key is None or absent is not None:
+        return None  # the other way says what is missing
     headers = {"Content-Type": "application/json", "Accept": "application/json", "Authorization": f"Bearer {key}"}
     headers |= dict(provider.headers)
     headers |= {header: env[variable] for header, variable in provider.env_headers if env.get(variable)}
