@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from math import inf, isnan
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,7 +22,6 @@ from bakeoff.stats import (
     discordant_e_value,
 )
 
-GSM8K = Path(__file__).parents[4] / "shared/data/gsm8k_model_solutions.jsonl"
 scores01 = st.lists(st.sampled_from([0.0, 1.0, float("nan")]), min_size=1, max_size=60)
 
 
@@ -426,51 +424,3 @@ def test_all_missing_never_decides() -> None:
     assert result.eliminated == ()
     assert result.stop
     assert any("missing" in warning for warning in result.warnings)
-
-
-# ------------------------------------------------------------ GSM8K
-
-
-@pytest.fixture(scope="module")
-def gsm8k() -> tuple[list[str], np.ndarray]:
-    if not GSM8K.exists():
-        pytest.skip("shared data gsm8k_model_solutions.jsonl is not next to the repository")
-    rows = [json.loads(line) for line in GSM8K.read_text(encoding="utf-8").splitlines()]
-    names = ["6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification"]
-    return names, np.array([[float(row[name]["is_correct"]) for name in names] for row in rows])
-
-
-def test_gsm8k_sequential_replay_stops_early_and_right(gsm8k: tuple[list[str], np.ndarray]) -> None:
-    names, passed = gsm8k
-    rng = np.random.default_rng(0)
-    n, orders = len(passed), [rng.permutation(len(passed)) for _ in range(200)]
-    full = passed.mean(axis=0)
-    looks = np.arange(20, n + 1, 20)
-    for i in range(4):
-        for j in range(i):
-            saved, right, wrong = [], 0, 0
-            for order in orders:  # the closed form over all looks at once
-                d = passed[order, i] - passed[order, j]
-                wins, losses = np.cumsum(d > 0)[looks - 1], np.cumsum(d < 0)[looks - 1]
-                hit = np.flatnonzero(discordant_e_value(wins, losses) >= 20)
-                stop = int(looks[hit[0]]) if hit.size else n
-                saved.append(n - stop)
-                if hit.size:
-                    agrees = (wins[hit[0]] > losses[hit[0]]) == (full[i] > full[j])
-                    right, wrong = right + agrees, wrong + (not agrees)
-            assert wrong == 0, (names[i], names[j])
-            if abs(full[i] - full[j]) > 0.1:
-                assert right == 200
-                assert np.mean(saved) > 1000
-
-
-def test_gsm8k_race_keeps_the_best_model(gsm8k: tuple[list[str], np.ndarray]) -> None:
-    names, passed = gsm8k
-    saved = []
-    for seed in range(20):
-        order = np.random.default_rng(seed).permutation(len(passed))
-        race = PairedRace(RaceConfig(variants=tuple(names), planned_n=len(passed)))
-        run_race(race, {name: passed[order, k] for k, name in enumerate(names)}, batch=40)
-        assert race.result().best == "175b_verification"
-        saved.append(race.result().saved_share)
-    assert np.mean(saved) > 0.8
