@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from bakeoff.cli import _control, _define, _look, _regression, _run, _serve
+from bakeoff.cli import _control, _define, _look, _regression, _run, _schedule, _serve
 
 __all__ = ["app"]
 
@@ -32,6 +32,8 @@ for name, command in (
     ("export", _look.export),
     ("delete", _look.delete),
     ("gate", _regression.gate),
+    ("scheduler", _schedule.scheduler),
+    ("monitor", _schedule.monitor),
     ("status", _control.status),
     ("control", _control.control),
     ("cache", _control.cache),
@@ -43,6 +45,7 @@ for name, command in (
     app.command(name)(command)
 
 app.add_typer(_regression.baseline_app)
+app.add_typer(_schedule.schedule_app)
 
 
 @app.callback(invoke_without_command=True)

@@ -46,8 +46,9 @@ _MIGRATIONS: tuple[tuple[str, str], ...] = (
         "regression-003-notifications",
         """
         CREATE TABLE notifications (
-            key TEXT NOT NULL, channel TEXT NOT NULL, event TEXT NOT NULL, state TEXT NOT NULL, at REAL NOT NULL,
-            attempts INTEGER NOT NULL, error TEXT NOT NULL DEFAULT '', PRIMARY KEY (key, channel)
+            key TEXT NOT NULL, channel TEXT NOT NULL, file TEXT NOT NULL, event TEXT NOT NULL, payload TEXT NOT NULL,
+            state TEXT NOT NULL, at REAL NOT NULL, next_at REAL NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
+            error TEXT NOT NULL DEFAULT '', PRIMARY KEY (key, channel)
         );
         CREATE TABLE conditions (subject TEXT PRIMARY KEY, state TEXT NOT NULL, since REAL NOT NULL);
         """,
