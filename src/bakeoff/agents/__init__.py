@@ -3,6 +3,14 @@
 from bakeoff.agents._agent import Agent
 from bakeoff.agents._memory import LEVELS, Memory, MemoryStore, Scope, anonymise
 from bakeoff.agents._patterns import Pattern, find_pattern, patterns
+from bakeoff.agents._recommend import (
+    PastResult,
+    PatternScore,
+    Recommendation,
+    TaskProfile,
+    profile_task,
+    recommend_patterns,
+)
 from bakeoff.agents._resolve import resolve_agent
 from bakeoff.agents._retrieval import Bm25, Retriever, open_retriever
 from bakeoff.agents._spec import AgentSpec
@@ -18,9 +26,13 @@ __all__ = [
     "FunctionTool",
     "Memory",
     "MemoryStore",
+    "PastResult",
     "Pattern",
+    "PatternScore",
+    "Recommendation",
     "Retriever",
     "Scope",
+    "TaskProfile",
     "Tool",
     "ToolContext",
     "ToolOutcome",
@@ -29,5 +41,7 @@ __all__ = [
     "find_pattern",
     "open_retriever",
     "patterns",
+    "profile_task",
+    "recommend_patterns",
     "resolve_agent",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from bakeoff.cli import _control, _define, _look, _regression, _run, _schedule, _serve
+from bakeoff.cli import _calibrate, _control, _define, _look, _patterns, _regression, _run, _schedule, _serve
 
 __all__ = ["app"]
 
@@ -28,6 +28,7 @@ for name, command in (
     ("runs", _look.runs),
     ("show", _look.show),
     ("compare", _look.compare),
+    ("calibrate", _calibrate.calibrate),
     ("report", _look.report),
     ("export", _look.export),
     ("delete", _look.delete),
@@ -45,6 +46,7 @@ for name, command in (
     app.command(name)(command)
 
 app.add_typer(_regression.baseline_app)
+app.add_typer(_patterns.patterns_app)
 app.add_typer(_schedule.schedule_app)
 
 

@@ -10,7 +10,7 @@ from bakeoff.errors import SpecError, StoreError
 __all__ = ["EXAMPLES", "write_example"]
 
 _FOLDER = Path(__file__).parent / "examples"
-EXAMPLES = ("triage", "qa", "recorded", "python")
+EXAMPLES = ("triage", "qa", "recorded", "python", "team", "docs", "code", "desk")
 
 
 def write_example(name: str, folder: Path, *, force: bool = False) -> list[Path]:

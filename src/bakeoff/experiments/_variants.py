@@ -99,6 +99,9 @@ def _explicit(spec: ExperimentSpec) -> tuple[dict[str, Levels], list[SpecProblem
     for name, levels in spec.variants.items():
         # `variants: {a: {}}` with a target of that name is the shortest way to say which targets to compare.
         complete = dict(levels) if levels or name not in spec.targets else {"target": name}
+        if any(factor == "agent" or factor.startswith("agent.") for factor in complete):
+            variants[name] = complete  # an agent has its prompts and models inside
+            continue
         if complete.get("target") is None and "prompt" not in complete and len(spec.prompts) == 1:
             complete["prompt"] = next(iter(spec.prompts))
         if complete.get("target") is None and "model" not in complete and len(spec.models) == 1:
@@ -120,5 +123,25 @@ def _matches(levels: Mapping[str, Any], pattern: Mapping[str, Any]) -> bool:
 def _name(levels: Mapping[str, Any], factors: Mapping[str, list[Any]]) -> str:
     varied = [factor for factor in levels if len(factors[factor]) > 1] or list(levels)[:1]
     named = ("prompt", "model", "target")
-    parts = [str(levels[f]).replace("/", "-") if f in named else f"{f}={levels[f]}" for f in varied]
+    parts = [
+        str(levels[f]).replace("/", "-") if f in named else f"{_short(f, factors)}={_level(levels[f])}" for f in varied
+    ]
     return "+".join(parts)
+
+
+def _short(factor: str, factors: Mapping[str, list[Any]]) -> str:
+    """Return the shortest end of a dotted path that no other factor shares: `agent.memory.policy` is `policy`."""
+    parts = factor.split(".")
+    if parts[0] != "agent":
+        return factor
+    ends = (".".join(parts[-length:]) for length in range(1, len(parts) + 1))
+    alone = (end for end in ends if sum(other == end or other.endswith(f".{end}") for other in factors) == 1)
+    found = next(alone, factor)
+    # `steps.draft.model` is `draft.model`, even where it is the only model that is varied: the step says which.
+    return f"{parts[-2]}.{found}" if "steps" in parts[:-2] and "." not in found else found
+
+
+def _level(level: Any) -> str:
+    if isinstance(level, dict):
+        return "(" + ",".join(f"{key}={_level(value)}" for key, value in level.items()) + ")"
+    return str(level)
