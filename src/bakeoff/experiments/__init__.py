@@ -2,9 +2,16 @@
 
 from bakeoff.experiments._analysis import analyse
 from bakeoff.experiments._answer import Analysis, Comparison, MetricAnalysis, Resources, VariantScore, show, show_labels
+from bakeoff.experiments._calibration import (
+    CalibratedDifference,
+    CalibratedVariant,
+    JudgeCalibration,
+    calibrate_judge,
+)
 from bakeoff.experiments._control import read_status, send_control
 from bakeoff.experiments._cube import ItemInfo, ScoreCube, item_info, score_cubes
 from bakeoff.experiments._gate_spec import EscalateSpec, GatePolicy, GateRule
+from bakeoff.experiments._human_labels import HumanLabel, read_labels
 from bakeoff.experiments._load import Experiment, load_experiment, parse_spec
 from bakeoff.experiments._manifest import Manifest, MetricRecord, RunStatus, VariantInfo, write_atomically
 from bakeoff.experiments._paths import RunLock, RunPaths, StorePaths, default_store
@@ -22,14 +29,18 @@ __all__ = [
     "AllocationSpec",
     "Analysis",
     "AnalysisSpec",
+    "CalibratedDifference",
+    "CalibratedVariant",
     "Comparison",
     "EscalateSpec",
     "Experiment",
     "ExperimentSpec",
     "GatePolicy",
     "GateRule",
+    "HumanLabel",
     "ItemInfo",
     "JournalSpec",
+    "JudgeCalibration",
     "LocalStore",
     "Manifest",
     "MetricAnalysis",
@@ -49,6 +60,7 @@ __all__ = [
     "VariantScore",
     "analyse",
     "analyse_two",
+    "calibrate_judge",
     "default_store",
     "execute",
     "experiment_schema",
@@ -57,6 +69,7 @@ __all__ = [
     "open_store",
     "parse_spec",
     "plan_run",
+    "read_labels",
     "read_status",
     "reopen_experiment",
     "rescore_run",
