@@ -8,6 +8,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from bakeoff._arrow import column
 from bakeoff.datasets._values import canonical, failure, non_finite
 
 if TYPE_CHECKING:
@@ -95,8 +96,8 @@ class ItemWriter:
         if names is not None and names != self._last_names:
             self._names = set(names) if self._names is None else self._names & names
             self._last_names = names
-        for column, value in zip(self._columns, (*item, *extra), strict=True):
-            column.append(value)
+        for values, value in zip(self._columns, (*item, *extra), strict=True):
+            values.append(value)
         self._chars += len(item[1]) + len(item[2]) + len(item[3]) + len(item[6])
         if extra:
             self._chars += sum(len(value) for value in extra if value is not None)
@@ -109,7 +110,7 @@ class ItemWriter:
         if not self._columns[0]:
             return
         self._hash.update(_hashable(self._columns))
-        arrays = [pa.array(column, type=field.type) for column, field in zip(self._columns, self._schema, strict=True)]
+        arrays = [column(values, field.type) for values, field in zip(self._columns, self._schema, strict=True)]
         self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
         self._columns = [[] for _ in self._schema]
         self._total_chars += self._chars

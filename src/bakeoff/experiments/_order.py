@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bakeoff._arrow import read_parquet
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -19,9 +21,7 @@ __all__ = ["batches", "cluster_codes", "dispatch_order", "hold_out", "item_keys"
 
 def item_keys(path: Path) -> tuple[list[str], NDArray[np.int64] | None]:
     """Return ids and cluster codes of a data set that was laid down as Parquet."""
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(path, columns=["id", "cluster"])
+    table = read_parquet(path, ["id", "cluster"])
     return table.column("id").to_pylist(), cluster_codes(table.column("cluster"))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from bakeoff._arrow import read_parquet
 from bakeoff.errors import StoreError
 from bakeoff.experiments._control import read_status
 from bakeoff.experiments._manifest import Manifest, read_manifest
@@ -144,18 +145,14 @@ class LocalStore:
         if not self._is_sealed(run_id):
             table = self._tables(run_id)[0]
             return table.select(list(columns)) if columns else table
-        import pyarrow.parquet as pq
-
-        return pq.read_table(self.paths.run(run_id).trials, columns=list(columns) if columns else None)
+        return read_parquet(self.paths.run(run_id).trials, columns or None)
 
     def scores(self, run_id: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Return the scores of a run, in progress or sealed."""
         if not self._is_sealed(run_id):
             table = self._tables(run_id)[1]
             return table.select(list(columns)) if columns else table
-        import pyarrow.parquet as pq
-
-        return pq.read_table(self.paths.run(run_id).scores, columns=list(columns) if columns else None)
+        return read_parquet(self.paths.run(run_id).scores, columns or None)
 
     def items(self, run_id: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Return the items that a run worked on.
@@ -163,12 +160,10 @@ class LocalStore:
         Raises:
             StoreError: The data set is no longer in the store.
         """
-        import pyarrow.parquet as pq
-
         path = self.paths.datasets / self.manifest(run_id).dataset_file
         if not path.exists():
             raise StoreError(f"the data set of run {run_id!r} is not in the store ({path.name} is missing)")
-        return pq.read_table(path, columns=list(columns) if columns else None)
+        return read_parquet(path, columns or None)
 
     def connect(self, run_ids: Sequence[str]) -> duckdb.DuckDBPyConnection:
         """Return an in-memory connection with views `trials`, `scores` (with `run_id`) and `items` over some runs.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 from typing import TYPE_CHECKING, Any
 
+from bakeoff._arrow import column
 from bakeoff.experiments._json import dumps, loads
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ SCORE_COLUMNS: dict[str, str] = {
 """Columns of `scores`. A missing score has neither `value` nor `label`, and says why in `error`."""
 
 _CHUNK = 4096
+_CHUNK_BYTES = 1 << 26
 
 
 def _schema(columns: dict[str, str]) -> pa.Schema:
@@ -77,7 +79,10 @@ def _schema(columns: dict[str, str]) -> pa.Schema:
 
 def empty_tables() -> tuple[pa.Table, pa.Table]:
     """Return `trials` and `scores` without rows."""
-    return _schema(TRIAL_COLUMNS).empty_table(), _schema(SCORE_COLUMNS).empty_table()
+    import pyarrow as pa
+
+    trials, scores = (pa.Table.from_batches([], _schema(columns)) for columns in (TRIAL_COLUMNS, SCORE_COLUMNS))
+    return trials, scores
 
 
 class JournalIndex:
@@ -127,14 +132,15 @@ class JournalIndex:
             self._entries[key] = (self._entries[key][0], at)
 
     def events(self, path: Path) -> Iterator[tuple[dict[str, Any], list[list[Any]]]]:
-        """Yield each trial's event (with `at`, its offset) and its scores, ordered by item, variant, repeat."""
+        """Yield each trial's event (with `at` and `length` in bytes) and its scores, by item, variant, repeat."""
         if not self._entries:
             return
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             for key in sorted(self._entries):
                 trial_at, score_at = self._entries[key]
-                trial = loads(_line(data, trial_at))
-                trial["at"] = trial_at
+                line = _line(data, trial_at)
+                trial = loads(line)
+                trial["at"], trial["length"] = trial_at, len(line)
                 scores = loads(_line(data, score_at))["s"] if score_at >= 0 else trial.get("s", [])
                 yield trial, scores
 
@@ -142,10 +148,13 @@ class JournalIndex:
         """Yield record batches of trials and of their scores."""
         trials: list[tuple[Any, ...]] = []
         scores: list[tuple[Any, ...]] = []
+        length = 0
         for trial, rows in self.events(path):
             trials.append(_trial_row(trial))
             scores.extend(_score_row(trial, row) for row in rows)
-            if len(trials) >= _CHUNK:
+            length += trial["length"]
+            if len(trials) >= _CHUNK or length >= _CHUNK_BYTES:
+                length = 0
                 yield _batch(trials, TRIAL_COLUMNS), _batch(scores, SCORE_COLUMNS)
                 trials.clear()
                 scores.clear()
@@ -174,10 +183,8 @@ def _batch(rows: list[tuple[Any, ...]], columns: dict[str, str]) -> pa.RecordBat
     import pyarrow as pa
 
     schema = _schema(columns)
-    if not rows:
-        return pa.RecordBatch.from_pylist([], schema=schema)
-    values = zip(*rows, strict=True)
-    arrays = [pa.array(column, type=field.type) for column, field in zip(values, schema, strict=True)]
+    values = zip(*rows, strict=True) if rows else [()] * len(schema)
+    arrays = [column(entries, field.type) for entries, field in zip(values, schema, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
