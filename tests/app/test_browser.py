@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tests.app.browser import CHROMIUM, FLAGS, dashboard
 from tests.app.support import hostile
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+sync_api.expect.set_options(timeout=40_000)
 
 pytestmark = [
     pytest.mark.browser,
@@ -113,8 +115,12 @@ def test_from_an_uploaded_file_to_an_answer(browser: Any, tmp_path: Path) -> Non
         page.get_by_label("Your name").fill("ann")
         page.keyboard.press("Enter")
         expect(page.get_by_text("0 of 50 judged by you")).to_be_visible()
-        page.get_by_role("button", name="right", exact=True).click()
+        page.get_by_role("button", name=re.compile("^right")).click()
         expect(page.get_by_text("1 of 50 judged by you")).to_be_visible()
+        page.get_by_role("heading", name="Label").click()
+        page.wait_for_timeout(1000)  # a person takes longer to read
+        page.keyboard.press("2")  # one key, one judgement
+        expect(page.get_by_text("2 of 50 judged by you")).to_be_visible()
 
         assert seen.foreign == [], "the page talks to its own server only"
         assert seen.errors == []

@@ -267,7 +267,7 @@ def file_columns(path: Path) -> list[str]:
     dataset = open_dataset(str(path.resolve()), base_dir=path.parent)
     if path.suffix.lower() in (".csv", ".tsv"):  # in the order of the file, which the reader knows
         with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            head = next(csv.reader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ","), [])
+            head = next(csv.reader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ","), list[str]())
         place = {name.strip(): index for index, name in enumerate(head)}
         return sorted(dataset.input_names, key=lambda name: place.get(name, len(place)))
     return list(dataset.input_names)

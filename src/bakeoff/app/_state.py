@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 import streamlit as st
 
-from bakeoff.app import _parts
+from bakeoff.app import _parts, _queries
 from bakeoff.app._text import line, md
 from bakeoff.app._theme import ASSETS
 from bakeoff.errors import BakeoffError
@@ -17,9 +17,22 @@ from bakeoff.experiments import analyse, default_store, open_store
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from bakeoff.app._queries import ItemFilter, ItemPage, Trial
     from bakeoff.experiments import Analysis, LocalStore, Manifest
 
-__all__ = ["analysis_of", "choose", "choose_run", "header", "html", "manifests", "mode", "stamp_of", "the_store"]
+__all__ = [
+    "analysis_of",
+    "choose",
+    "choose_run",
+    "header",
+    "html",
+    "items_of",
+    "manifests",
+    "mode",
+    "stamp_of",
+    "the_store",
+    "trials_of",
+]
 
 _ChoiceT = TypeVar("_ChoiceT")
 
@@ -107,6 +120,29 @@ def analysis_of(
     """Return the analysis of a run, computed once for each state of its files."""
     only = manifest.primary if primary_only else ""
     return _analysis(manifest.run_id, stamp_of(manifest), baseline, pairs, only)
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def _items(run_id: str, stamp: tuple[int, ...], wanted: ItemFilter, limit: int, offset: int) -> ItemPage:
+    del stamp
+    return _queries.item_page(the_store(), run_id, wanted, limit=limit, offset=offset)
+
+
+def items_of(manifest: Manifest, wanted: ItemFilter, *, limit: int, offset: int = 0) -> ItemPage:
+    """Return one page of items, asked for once for each state of the run's files."""
+    return _items(manifest.run_id, stamp_of(manifest), wanted, limit, offset)
+
+
+@st.cache_resource(max_entries=128, show_spinner=False)
+def _trials(run_id: str, stamp: tuple[int, ...], item: int, variants: tuple[str, ...]) -> list[Trial]:
+    del stamp
+    store = the_store()
+    return _queries.trials_of_item(store, store.manifest(run_id), item, variants=variants)
+
+
+def trials_of(manifest: Manifest, item: int, *, variants: Sequence[str] = ()) -> list[Trial]:
+    """Return the trials of an item, read once for each state of the run's files."""
+    return _trials(manifest.run_id, stamp_of(manifest), item, tuple(variants))
 
 
 def manifests() -> list[Manifest]:

@@ -110,8 +110,7 @@ def _changes(manifest: Manifest, metric: str, candidate: str, baseline: str) -> 
         higher_is_better=info is None or info.higher_is_better is not False,
     )  # fmt: skip
     scope = hash((manifest.run_id, wanted))
-    store = _state.the_store()
-    total = _queries.item_page(store, manifest.run_id, wanted, limit=1).total
+    total = _state.items_of(manifest, wanted, limit=1).total
     if not total:
         _state.html(_parts.empty("∅", "No such item", "Nothing in this group. Choose another group above."))
         return
@@ -120,7 +119,7 @@ def _changes(manifest: Manifest, metric: str, candidate: str, baseline: str) -> 
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.caption(f"{total:,} items")
         current = st.pagination(pages, key=f"compare_page_{scope}") if pages > 1 else 1
-    found = _queries.item_page(store, manifest.run_id, wanted, limit=_ROWS, offset=(current - 1) * _ROWS)
+    found = _state.items_of(manifest, wanted, limit=_ROWS, offset=(current - 1) * _ROWS)
     with body:
         listed, shown = st.columns([2, 5], gap="medium")
         with listed:
@@ -142,7 +141,7 @@ def _show(name: str) -> _queries.Show:
 
 
 def _side_by_side(manifest: Manifest, item: int, candidate: str, baseline: str) -> None:
-    trials = _queries.trials_of_item(_state.the_store(), manifest, item, variants=[baseline, candidate])
+    trials = _state.trials_of(manifest, item, variants=[baseline, candidate])
     before = next((t for t in trials if t.variant == baseline), None)
     after = next((t for t in trials if t.variant == candidate), None)
     some = after or before

@@ -34,7 +34,8 @@ def draw() -> None:
     folder = _draft.experiment_folder(store)
     draft = _load(store)
     scope = f"{st.session_state.get('design_generation', 0)}"
-    checked = _check(_draft.to_yaml(draft), folder)
+    before = _draft.to_yaml(draft)
+    checked = _check(before, folder)
     form, side = st.columns([7, 3], gap="large")
     with form:
         by_hand = st.toggle("Edit as YAML", key=f"d_byhand_{scope}")
@@ -43,12 +44,22 @@ def draw() -> None:
         else:
             _form(draft, checked, folder, scope=scope)
     text = _draft.to_yaml(draft)
+    if text != before and _may_settle():
+        st.rerun()  # the sections above were drawn from what the draft was before
+    st.session_state["design_settling"] = 0
     checked = _check(text, folder)
     with side, st.container(key="design_side"):
         _planner(checked)
         _actions(draft, text, checked, store)
     with form:
         _file(text, _target(draft, folder))
+
+
+def _may_settle() -> bool:
+    """Say whether to draw again with what changed; never more than a few times in a row."""
+    count = int(st.session_state.get("design_settling", 0))
+    st.session_state["design_settling"] = count + 1
+    return count < 3
 
 
 def _load(store: LocalStore) -> Draft:

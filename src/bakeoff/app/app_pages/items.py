@@ -32,7 +32,7 @@ def draw() -> None:
         return
     wanted = _controls(manifest)
     scope = f"{manifest.run_id}{wanted}"
-    total = _queries.item_page(_state.the_store(), manifest.run_id, wanted, limit=1).total
+    total = _state.items_of(manifest, wanted, limit=1).total
     if not total:
         _state.html(
             _parts.empty("∅", "No item matches", "Change the filter or the search, or wait for the first trials.")
@@ -44,7 +44,7 @@ def draw() -> None:
     with foot:
         st.caption(f"{total:,} items")
         current = st.pagination(pages, key=f"items_page_{hash(scope)}") if pages > 1 else 1
-    found = _queries.item_page(_state.the_store(), manifest.run_id, wanted, limit=_ROWS, offset=(current - 1) * _ROWS)
+    found = _state.items_of(manifest, wanted, limit=_ROWS, offset=(current - 1) * _ROWS)
     with table:
         chosen = _matrix(found, manifest, wanted.metric, key=f"matrix_{hash((scope, current))}")
     if chosen is not None:
@@ -159,7 +159,7 @@ def _drill_down(manifest: Manifest, found: ItemPage) -> None:
     item = int(wanted) if wanted is not None and wanted.isdigit() else None
     if item is None:
         item = found.rows[0].item
-    trials = _queries.trials_of_item(_state.the_store(), manifest, item)
+    trials = _state.trials_of(manifest, item)
     if not trials:
         return
     variants = list(dict.fromkeys(trial.variant for trial in trials))
