@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bakeoff.errors import StatsError
-from bakeoff.stats import hodges_lehmann, one_sample_t, sign_flip, wilcoxon
+from bakeoff.stats import PairedTable, hodges_lehmann, mcnemar, one_sample_t, sign_flip, wilcoxon
 
 DARWIN = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
 SLEEP = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
@@ -55,6 +55,26 @@ def test_sign_flip_by_enumeration(values, alternative):
     s = x.sum()
     extreme = {"two-sided": np.abs(sums) >= abs(s), "greater": sums >= s, "less": sums <= s}[alternative]
     assert sign_flip(x, alternative=alternative).p_value == pytest.approx(extreme.mean())
+
+
+@given(st.integers(0, 8), st.integers(0, 8), st.integers(0, 30), st.sampled_from(["two-sided", "greater", "less"]))
+def test_mid_p_of_wins_and_losses_is_mcnemars(wins, losses, same, alternative):
+    # Two ways to one number: flipping the signs of +1 and -1 is the binomial distribution of McNemar's test.
+    d = [1.0] * wins + [-1.0] * losses + [0.0] * same
+    table = PairedTable(both=same, candidate_only=wins, baseline_only=losses, neither=0)
+    for mid_p, method in ((True, "midp"), (False, "exact")):
+        expected = mcnemar(table, method=method, alternative=alternative).p_value
+        if d and wins + losses:
+            assert sign_flip(d, mid_p=mid_p, alternative=alternative).p_value == pytest.approx(expected)
+
+
+def test_mid_p_of_drawn_patterns_approaches_the_enumeration():
+    x = np.array([1.0, 1, 2, -1, 0, 1, 1, -2, 1, 1, 0, 1, 1, 2, 1, -1, 1, 1, 1, 1])  # 18 that differ
+    patterns = np.array(np.meshgrid(*[[-1, 1]] * 9)).reshape(9, -1)
+    left, right = x[x != 0][:9] @ patterns, x[x != 0][9:] @ patterns
+    sums = np.abs(left[:, None] + right[None, :])
+    exact = ((sums > abs(x.sum())).sum() + (sums == abs(x.sum())).sum() / 2) / sums.size
+    assert sign_flip(x, mid_p=True, resamples=99_999).p_value == pytest.approx(exact, abs=0.001)
 
 
 def test_random_sign_flips_approach_the_enumeration():

@@ -61,7 +61,7 @@ def compare(
     | same | in clusters | CR2, Satterthwaite df | same |
     | same | with weights | HC2 | same |
     | same | 0/1, one each | Bonett-Price | McNemar mid-p |
-    | same | repeats or numbers, n < 50 | t on item differences | sign-flip permutation |
+    | same | repeats or numbers, n < 50 | t on item differences | sign flip (mid-p with many ties) |
     | same | repeats or numbers | t on item differences | paired t |
     | different | 0/1, one each | Newcombe | N-1 chi-square; Fisher for tiny counts |
     | different | in clusters | CR2 on each side | same |

@@ -27,6 +27,10 @@ __all__ = ["PAIRED_INTERVALS", "PAIRED_TESTS", "choose_paired", "paired_effect",
 
 PERMUTE_BELOW = 50
 """Below this many items the p-value comes from flipping signs."""
+MANY_TIES = 0.2
+"""From this share of items without a difference on, ties between sign patterns count half (mid-p)."""
+FEW_FOR_MID_P = 10
+"""Below this many items they count in full: with so few patterns half a tie would break the level."""
 
 _BINARY_INTERVALS = ("bonett_price", "tango", "newcombe")
 _MEAN_INTERVALS = ("t", "hc2", "cr0", "cr1", "cr2", "cluster_means")
@@ -35,7 +39,8 @@ PAIRED_INTERVALS = (*_BINARY_INTERVALS, *_MEAN_INTERVALS, *_BOOTSTRAPS)
 
 _BINARY_TESTS = ("mcnemar_midp", "mcnemar_exact", "mcnemar_asymptotic", "mcnemar_continuity")
 _MEAN_TESTS = ("paired_t", "hc2_t", "cr0_t", "cr1_t", "cr2_t", "cluster_means_t")
-PAIRED_TESTS = (*_BINARY_TESTS, *_MEAN_TESTS, "sign_flip", "wilcoxon")
+_FLIPS = ("sign_flip", "sign_flip_midp")
+PAIRED_TESTS = (*_BINARY_TESTS, *_MEAN_TESTS, *_FLIPS, "wilcoxon")
 
 
 def choose_paired(pairs: Pairs) -> tuple[str, str, str]:
@@ -52,8 +57,16 @@ def choose_paired(pairs: Pairs) -> tuple[str, str, str]:
         )
     what = "repeats are averaged within the item" if pairs.repeats else "scores on the same items"
     if pairs.difference.size < PERMUTE_BELOW:
-        return "t", "sign_flip", f"{what}, fewer than {PERMUTE_BELOW} items: t interval, sign-flip permutation test"
+        return "t", *_choose_flip(pairs, f"{what}, fewer than {PERMUTE_BELOW} items: t interval, sign-flip permutation")
     return "t", "paired_t", f"{what}: t interval and paired t test on item-level differences"
+
+
+def _choose_flip(pairs: Pairs, what: str) -> tuple[str, str]:
+    # Zeros stay zeros whatever sign they get, so this choice cannot favour either variant.
+    n = pairs.difference.size
+    if n >= FEW_FOR_MID_P and np.count_nonzero(pairs.difference == 0) >= MANY_TIES * n:
+        return "sign_flip_midp", f"{what} test with mid-p (many items tie)"
+    return "sign_flip", f"{what} test"
 
 
 def _refit(pairs: Pairs, variance: str) -> MeanFit:
@@ -140,8 +153,8 @@ def paired_test(pairs: Pairs, name: str, alternative: Alternative, rng: np.rando
     if name in _BINARY_TESTS:
         method = cast("McNemarMethod", name.removeprefix("mcnemar_"))
         return mcnemar(_need_simple_binary(pairs, name), method=method, alternative=alternative)
-    if name == "sign_flip":
-        return sign_flip(pairs.difference, alternative=alternative, rng=rng)
+    if name in _FLIPS:
+        return sign_flip(pairs.difference, alternative=alternative, mid_p=name == "sign_flip_midp", rng=rng)
     if name == "wilcoxon":
         from bakeoff.stats.two._wilcoxon import wilcoxon
 
