@@ -339,7 +339,7 @@ def _sentences(
         told.append(f"Nothing fits a budget of {budget:g} calls an item; stay with zero-shot or raise the budget.")
     else:
         told.append(
-            f"The best of these and zero-shot is expected to gain {expected * 100:.0f} points; check it by an experiment."
+            f"The best of these and zero-shot is expected to gain {expected * 100:.0f} points; an experiment will tell."
         )
     dear = next((s for s in scores if s.usable and s.cost > budget and s.gain > 0.05), None)
     if dear is not None:
