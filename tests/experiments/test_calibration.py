@@ -198,7 +198,7 @@ def test_marks_are_corrected_by_the_mean_residual_where_all_is_labelled(tmp_path
         "name": "marks",
         "dataset": {"rows": rows, "id": "id", "inputs": ["question"]},
         "targets": {"a": {"recorded": "a"}},
-        "evaluators": [{"length": {"name": "mark", "unit": "characters"}}],
+        "evaluators": [{"length": {"name": "mark", "unit_of": "characters"}}],
         "mlflow": False,
     }
     run_id = bakeoff.run(spec, store=tmp_path / "store").run_id
