@@ -49,6 +49,12 @@ lock: ## renew requirements/lock.txt from pyproject.toml
 	$(UV) pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-package bakeoff -o requirements/lock.txt -q
 
+calibrate: setup ## prove coverage and error rates; writes docs/calibration.md
+	$(BIN)/python scripts/calibrate.py
+
+bench: setup ## how fast the statistics are, against their targets
+	$(BIN)/python benchmarks/stats.py
+
 build: setup ## wheel and sdist into dist/
 	$(UV) build --quiet
 
