@@ -53,6 +53,7 @@ QUESTIONS = [
     ("How much of a reference answer is covered?", ["token_f1", "rouge"], "by words; answers and summaries"),
     ("How good is a translation?", ["chrf", "bleu"], "prefer `chrf` for single sentences"),
     ("Several things at once?", ["all", "any", "at_least", "weighted"], "one score instead of several"),
+    ("Does every case have checks of its own?", ["item_checks"], "a test suite; `bakeoff import promptfoo` makes them"),
     ("Is it good by a criterion only a reader can judge?", ["judge"], "one yes/no question; the most reliable form"),
     ("How good is it on several criteria?", ["rubric", "guidelines", "g_eval"], "anchored marks, or a list of rules"),
     ("Does it say the same as the reference, in other words?", ["correctness", "factuality"], ""),

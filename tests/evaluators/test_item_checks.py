@@ -1,0 +1,88 @@
+"""Checks that items bring: the rule of weights and thresholds, and what data must not be able to do."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from bakeoff.evaluators import EvaluatorContext, Score, load_evaluator, score_sync, score_trial
+from bakeoff.evaluators.testing import ScriptedClient
+
+
+def judged(checks: Any, output: str = "Paris", **options: Any) -> Score:
+    context = EvaluatorContext(output=output, metadata={"checks": checks})
+    (score,) = score_sync([load_evaluator({"item_checks": options})], context)
+    return score
+
+
+YES, NO, OPEN = {"contains": "Paris"}, {"contains": "Rome"}, "exact_match"  # OPEN: the item has no expected value
+
+
+@pytest.mark.parametrize(
+    ("checks", "value"),
+    [
+        ([YES], True),
+        ([YES, NO], False),
+        ([NO, OPEN], False),
+        ([YES, OPEN], None),
+        ({"checks": [YES, NO], "threshold": 0.5}, True),
+        ({"checks": [YES, NO], "threshold": 0.51}, False),
+        ({"checks": [{"contains": {"all": "Paris", "weight": 3}}, NO], "threshold": 0.75}, True),
+        ({"checks": [YES, YES, OPEN], "threshold": 0.6}, True),
+        ({"checks": [YES, NO, OPEN], "threshold": 0.6}, None),
+        ({"checks": [NO, NO, OPEN], "threshold": 0.6}, False),
+        ([{"all": [YES, {"regex": "^P"}]}], True),
+        ([{"contains": {"all": "Rome", "not": True}}], True),
+    ],
+)
+def test_weights_thresholds_and_open_answers(checks: Any, value: bool | None) -> None:
+    assert judged(checks).value is value
+
+
+def test_the_share_and_named_checks() -> None:
+    checks = [{"contains": {"all": "Paris", "weight": 3, "name": "fact"}}, NO]
+    assert judged(checks, value="share").value == 0.75
+    assert judged(checks, only="fact").value is True
+    missing = judged(checks, only="tone")
+    assert missing.value is None
+    assert "no check named 'tone'" in str(missing.error)
+
+
+@pytest.mark.parametrize(
+    ("checks", "message"),
+    [
+        ([{"python": "os:getcwd"}], "data may not run 'python'"),
+        (["os:getcwd"], "data may not run 'os:getcwd'"),
+        ([{"all": [{"any": [{"python": "os:getcwd"}]}]}], "data may not run 'python'"),
+        ([{"judge": {"question": "Is it?", "model": "x/y"}}], "data may not set `model`"),
+        ([{"judge": {"question": "Is it?", "api_base": "http://203.0.113.9"}}], "data may not set `api_base`"),
+        ([{"weighted": {"of": [{"judge": {"question": "?", "api_key_env": "HOME"}}]}}], "may not set `api_key_env`"),
+        ([{"json_schema": {"file": "/etc/passwd"}}], "data may not set `file`"),
+        ([{"judge": {"question": "Is it?"}}], "set `model` of item_checks"),
+        ([{"contians": "x"}], "there is no evaluator 'contians'"),
+        (["latency"], "no pass or fail; give it a `threshold`"),
+        ([{"a": 1, "b": 2}], "a mapping with one key"),
+        ([], "no list of checks"),
+        ("contains", "no list of checks"),
+        ({"checks": [YES], "threshold": 7}, "between 0 and 1"),
+        ([YES] * 201, "at most 200"),
+    ],
+)
+def test_data_cannot_choose_code_models_keys_or_files(checks: Any, message: str) -> None:
+    score = judged(checks)
+    assert score.value is None
+    assert message in str(score.error)
+
+
+def test_judges_take_the_model_of_the_experiment() -> None:
+    client = ScriptedClient(['{"reason": "It is.", "pass": true}'])
+    context = EvaluatorContext(
+        output="Paris", metadata={"checks": [YES, {"judge": {"question": "Is it a city?"}}]}, client=client
+    )
+    evaluator = load_evaluator({"item_checks": {"model": "any/judge"}})
+    (score,) = asyncio.run(score_trial([evaluator], context))
+    assert score.value is True
+    assert score.cost_usd == 0.01
+    assert client.requests[0].model == "any/judge"
