@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bakeoff._arrow import column
+from bakeoff._arrow import column, floats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,3 +50,16 @@ def test_it_does_not_import_pandas() -> None:
     code = "import sys, pyarrow as pa; from bakeoff._arrow import column; "
     code += "column(['a', None], pa.string()), column([1, None], pa.int64()), column([0.5], pa.float64());"
     subprocess.run([sys.executable, "-c", code + "assert 'pandas' not in sys.modules"], check=True)
+
+
+@pytest.mark.parametrize(("kind", "values"), KINDS[2:5], ids=["bool", "int32", "int64"])
+@settings(deadline=None)
+@given(data=st.data())
+def test_floats_reads_chunks_slices_and_nulls(
+    kind: Callable[[], pa.DataType], values: st.SearchStrategy[Any], data: st.DataObject
+) -> None:
+    chunks = data.draw(st.lists(st.lists(st.none() | values, max_size=20), max_size=4))
+    skipped = data.draw(st.integers(0, 5))
+    arrays = [pa.array(chunk, kind()).slice(skipped) for chunk in chunks]
+    expected = [float("nan") if value is None else float(value) for chunk in chunks for value in chunk[skipped:]]
+    assert repr(floats(pa.chunked_array(arrays, kind())).tolist()) == repr(expected)

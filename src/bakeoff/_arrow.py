@@ -8,9 +8,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
-__all__ = ["column", "read_parquet"]
+__all__ = ["column", "floats", "read_parquet"]
 
 _LARGEST = 2**31 - 1
 
@@ -54,6 +56,41 @@ def column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
         filled = [0 if value is None else value for value in values] if missing else values
         buffers = [validity, pa.py_buffer(np.array(filled, dtype=str(kind)))]
     return pa.Array.from_buffers(kind, size, buffers, null_count=missing)
+
+
+def floats(values: pa.ChunkedArray | pa.Array) -> NDArray[np.float64]:
+    """Return a numeric or boolean column as floats, null as nan. Exact for integers up to 2**53.
+
+    Examples:
+        >>> import pyarrow as pa
+        >>> floats(column([1, None, 3], pa.int32()))
+        array([ 1., nan,  3.])
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    chunks = values.chunks if isinstance(values, pa.ChunkedArray) else [values]
+    found: list[NDArray[np.float64]] = []
+    for chunk in chunks:
+        start, end = chunk.offset, chunk.offset + len(chunk)
+        validity, data = chunk.buffers()
+        if data is None or not len(chunk):
+            found.append(np.full(len(chunk), np.nan))
+            continue
+        if pa.types.is_boolean(chunk.type):
+            numbers = _bits(data, start, end).astype(np.float64)
+        else:
+            numbers = np.frombuffer(data, dtype=str(chunk.type), count=end)[start:].astype(np.float64)
+        if validity is not None and chunk.null_count:
+            numbers[_bits(validity, start, end) == 0] = np.nan
+        found.append(numbers)
+    return np.concatenate(found) if found else np.empty(0)
+
+
+def _bits(buffer: pa.Buffer, start: int, end: int) -> NDArray[np.uint8]:
+    import numpy as np
+
+    return np.unpackbits(np.frombuffer(buffer, dtype=np.uint8), count=end, bitorder="little")[start:]
 
 
 def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:

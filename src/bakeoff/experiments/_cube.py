@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bakeoff._arrow import floats
 from bakeoff.experiments._order import cluster_codes
 
 if TYPE_CHECKING:
@@ -59,9 +60,9 @@ def score_cubes(store: LocalStore, manifest: Manifest, *, metrics: Sequence[str]
     found = _distinct(table.column("metric"))
     wanted = {name: index for index, name in enumerate(_ordered(found, manifest)) if metrics is None or name in metrics}
     metric_codes = _codes(table.column("metric"), wanted)
-    items = table.column("item").to_numpy()
-    repeats = table.column("repeat").to_numpy()
-    values = table.column("value").to_numpy(zero_copy_only=False)
+    items = floats(table.column("item")).astype(np.int64)
+    repeats = floats(table.column("repeat")).astype(np.int64)
+    values = floats(table.column("value"))
     kinds = _codes(table.column("type"), {"bool": 0, "number": 1, "label": 2})
     shape = (len(variants), max(manifest.dataset_items, int(items.max(initial=-1)) + 1), manifest.repeats)
     cubes: dict[str, ScoreCube] = {}
@@ -88,7 +89,7 @@ def item_info(store: LocalStore, manifest: Manifest) -> ItemInfo:
     clusters = cluster_codes(cluster)
     weights: NDArray[np.float64] | None = None
     if weight.null_count < table.num_rows:
-        weights = np.nan_to_num(weight.to_numpy(zero_copy_only=False).astype(np.float64), nan=1.0)
+        weights = np.nan_to_num(floats(weight), nan=1.0)
     ids = np.asarray(table.column("id").to_pylist(), dtype=object)
     return ItemInfo(ids=ids, clusters=clusters, weights=weights)
 
@@ -121,5 +122,4 @@ def _codes(column: pa.ChunkedArray, known: Mapping[str, int]) -> NDArray[np.int6
     """Return the code of each value, -1 for null and for what is not known."""
     encoded = column.combine_chunks().dictionary_encode()
     lookup = np.array([known.get(name, -1) for name in encoded.dictionary.to_pylist()] + [-1], dtype=np.int64)
-    indices = encoded.indices.fill_null(len(lookup) - 1).to_numpy(zero_copy_only=False)
-    return lookup[indices]
+    return lookup[np.nan_to_num(floats(encoded.indices), nan=len(lookup) - 1).astype(np.int64)]

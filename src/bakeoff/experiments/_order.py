@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bakeoff._arrow import read_parquet
+from bakeoff._arrow import floats, read_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ def cluster_codes(column: pa.ChunkedArray) -> NDArray[np.int64] | None:
     if column.null_count == len(column):
         return None
     indices = column.combine_chunks().dictionary_encode().indices
-    codes = np.array(indices.to_numpy(zero_copy_only=False), dtype=float)
+    codes = floats(indices)
     alone = np.isnan(codes)
     codes[alone] = codes[~alone].max() + 1 + np.arange(alone.sum())
     return codes.astype(np.int64)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bakeoff._arrow import column, floats
 from bakeoff.experiments._answer import Resources
 
 if TYPE_CHECKING:
@@ -30,9 +31,9 @@ def read_resources(store: LocalStore, manifest: Manifest) -> tuple[Resources, ..
     )  # fmt: skip
     encoded = table.column("variant").combine_chunks().dictionary_encode()
     names = encoded.dictionary.to_pylist()
-    codes = encoded.indices.to_numpy(zero_copy_only=False)
+    codes = floats(encoded.indices)
     columns = {
-        name: table.column(name).to_numpy(zero_copy_only=False).astype(np.float64)
+        name: floats(table.column(name))
         for name in ("ok", "cached", "cost_usd", "latency_ms", "ttft_ms", "input_tokens", "output_tokens")
     }
     rows: list[Resources] = []
@@ -40,7 +41,7 @@ def read_resources(store: LocalStore, manifest: Manifest) -> tuple[Resources, ..
         mine = codes == names.index(variant) if variant in names else np.zeros(len(codes), dtype=bool)
         ok = columns["ok"][mine]
         failed = int(len(ok) - ok.sum())
-        errors, samples = _errors(table.filter(mine)) if failed else ({}, {})
+        errors, samples = _errors(_rows(table, mine & (columns["ok"] == 0))) if failed else ({}, {})
         cost = columns["cost_usd"][mine]
         rows.append(
             Resources(
@@ -60,6 +61,12 @@ def read_resources(store: LocalStore, manifest: Manifest) -> tuple[Resources, ..
             )
         )
     return tuple(rows)
+
+
+def _rows(table: pa.Table, chosen: NDArray[np.bool_]) -> pa.Table:
+    import pyarrow as pa
+
+    return table.take(column(np.flatnonzero(chosen).tolist(), pa.int64()))
 
 
 def _errors(table: pa.Table) -> tuple[dict[str, int], dict[str, str]]:

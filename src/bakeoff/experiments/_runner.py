@@ -104,7 +104,7 @@ async def execute(
 
 def _prewarm() -> None:
     """Import what sealing and analysis need while the first answers are on their way."""
-    for module in ("pyarrow.parquet", "pandas", "scipy.special"):
+    for module in ("pyarrow.parquet", "scipy.special"):
         importlib.import_module(module)
 
 
