@@ -103,6 +103,11 @@ def test_all_six_comparisons_agree_with_independent_formulas(result: bakeoff.Run
     assert sum(row["verdict"] == "better" for row in rows.values()) == 5
 
 
+def test_the_best_is_told_from_the_others(result: bakeoff.RunResult) -> None:
+    assert result.analysis.metric("correct").tied == ("175b_verification",)
+    assert result.leaderboard()["tied_with_best"].tolist() == [True, False, False, False]
+
+
 def test_scoring_and_analysis_are_quick(result: bakeoff.RunResult) -> None:
     """A generous multiple of the 2 s that are promised: this guards against a wrong order of magnitude."""
     assert result.manifest.seconds < 10

@@ -125,3 +125,41 @@ async def test_the_answer_is_plain_json(store: LocalStore) -> None:
     analysis = await analysed(store, {"a": ["1"] * 5, "b": ["0"] * 5}, "exact_match")
     again = json.loads(json.dumps(analysis.to_dict(), allow_nan=False))
     assert again["primary"] == "exact_match"
+
+
+async def test_segments_are_adjusted_over_their_field(store: LocalStore) -> None:
+    """Better in one language only: the break-down finds it there and nowhere else, as scipy does."""
+    n = 300
+    language = ["en" if i % 3 else "de" for i in range(n)]
+    a = [str(int(RNG.random() < 0.5)) for _ in range(n)]
+    b = [str(int(RNG.random() < (0.9 if lang == "de" else 0.5))) for lang in language]
+    analysis = await analysed(
+        store,
+        {"a": a, "b": b},
+        "exact_match",
+        row=lambda i: {"language": language[i]},
+        dataset={"metadata": ["language"]},
+        analysis={"segments": ["language"]},
+    )
+    by_value = {segment.value: segment for segment in analysis.segments}
+    assert {value: segment.n_items for value, segment in by_value.items()} == {"en": 200, "de": 100}
+    raw = []
+    for value in ("de", "en"):
+        rows = [i for i in range(n) if language[i] == value]
+        wins = sum(b[i] > a[i] for i in rows)
+        losses = sum(b[i] < a[i] for i in rows)
+        m, low = wins + losses, min(wins, losses)
+        raw.append(min(1.0, 2 * scipy_stats.binom.cdf(low, m, 0.5) - scipy_stats.binom.pmf(low, m, 0.5)))
+        difference = by_value[value].metric.comparisons[0].difference
+        assert difference.estimate == pytest.approx((wins - losses) / len(rows))
+    from statsmodels.stats.multitest import multipletests
+
+    expected = multipletests(raw, method="holm")[1]
+    found = [by_value[value].metric.comparisons[0].difference.p_adjusted for value in ("de", "en")]
+    assert found == pytest.approx(list(expected))
+    assert by_value["de"].metric.comparisons[0].label == "better"
+
+
+async def test_a_segment_that_no_item_has_is_said(store: LocalStore) -> None:
+    with pytest.raises(SpecError, match="no item has the metadata field 'tongue'"):
+        await analysed(store, {"a": ["1"] * 9, "b": ["0"] * 9}, "exact_match", analysis={"segments": ["tongue"]})

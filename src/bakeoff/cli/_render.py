@@ -34,7 +34,14 @@ def print_analysis(analysis: Analysis, *, metric: str | None = None, words: bool
     chosen = [analysis.metric(metric)] if metric else list(analysis.metrics)
     for entry in chosen:
         _leaderboard(analysis, entry)
+        _tied(entry)
         _comparisons(analysis, entry, words=words)
+    if analysis.segments and not metric:
+        _segments(analysis)
+    for text in (analysis.allocation, analysis.confirmation.words if analysis.confirmation else ""):
+        if text:
+            out.print(Text(text))
+            out.print()
     for warning in analysis.warnings:
         out.print(Text(f"! {warning}", style="yellow"))
     if analysis.warnings:
@@ -67,6 +74,42 @@ def _leaderboard(analysis: Analysis, metric: MetricAnalysis) -> None:
     title = f"{metric.metric}{role}: leaderboard with {100 * analysis.confidence:g}% intervals"
     columns = ["#", "variant", "mean", "interval", "items", "missing", "cost", "p50", "p95", "tokens in/out"]
     table(title, columns, rows, right=(0, 2, 3, 4, 5, 6, 7, 8, 9))
+
+
+def _segments(analysis: Analysis) -> None:
+    from rich.text import Text
+
+    from bakeoff.experiments import show
+
+    rows: list[list[object]] = []
+    for segment in analysis.segments:
+        for c in segment.metric.comparisons:
+            scale, unit = (100, " pts") if segment.metric.kind == "binary" else (1, "")
+            gap = "-" if isnan(c.difference.estimate) else f"{scale * c.difference.estimate:+.3g}{unit}"
+            means = {row.variant: show(row.estimate.estimate, segment.metric) for row in segment.metric.scores}
+            rows.append(
+                [
+                    f"{segment.field} = {segment.value}",
+                    segment.n_items,
+                    f"{c.candidate} vs {c.baseline}",
+                    f"{means[c.candidate]} vs {means[c.baseline]}",
+                    gap,
+                    Text(c.label, style=_STYLES[c.label]),
+                ]
+            )
+    title = f"{analysis.primary} by segment, p adjusted within each field (exploratory)"
+    table(title, ["segment", "items", "pair", "means", "difference", "verdict"], rows, right=(1, 4))
+
+
+def _tied(metric: MetricAnalysis) -> None:
+    from rich.text import Text
+
+    if not metric.tied:
+        return
+    best, *others = metric.tied
+    text = f"the data cannot tell {best} from {', '.join(others)}" if others else f"{best} is shown to be the best"
+    console().print(Text(f"{metric.metric}: {text}"))
+    console().print()
 
 
 def _span(low: str, high: str) -> str:

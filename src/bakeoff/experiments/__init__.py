@@ -21,6 +21,7 @@ from bakeoff.experiments._reopen import reopen_experiment
 from bakeoff.experiments._rescore import rescore_run
 from bakeoff.experiments._runner import execute
 from bakeoff.experiments._schema import experiment_schema
+from bakeoff.experiments._segments import Segment
 from bakeoff.experiments._spec import AllocationSpec, AnalysisSpec, ExperimentSpec, JournalSpec, MlflowSpec
 from bakeoff.experiments._store import LocalStore, Store, open_store
 from bakeoff.experiments._two_runs import analyse_two
@@ -53,6 +54,7 @@ __all__ = [
     "RunPaths",
     "RunStatus",
     "ScoreCube",
+    "Segment",
     "Store",
     "StorePaths",
     "VariantForecast",

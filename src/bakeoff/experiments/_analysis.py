@@ -19,8 +19,9 @@ from bakeoff.experiments._health import health_warnings
 from bakeoff.experiments._question import Question
 from bakeoff.experiments._resources import read_resources
 from bakeoff.experiments._saved import allocation_words
+from bakeoff.experiments._segments import segment_of
 from bakeoff.experiments._watched import Watch, watch_of, watched_differences, watched_estimate
-from bakeoff.stats import Difference, Estimate, adjust, compare, decide, describe, summarize
+from bakeoff.stats import Difference, Estimate, adjust, compare, decide, describe, summarize, tied_set
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +68,14 @@ def analyse(
     resources = read_resources(store, manifest)
     warnings = health_warnings(manifest, cubes, resources)
     confirmed = _confirmation(cubes.get(manifest.primary), analysed, manifest, plan, items, watch)
-    return _assemble(manifest, plan, analysed, resources, warnings, confirmed)
+    answer = _assemble(manifest, plan, analysed, resources, warnings, confirmed)
+    primary = cubes.get(manifest.primary)
+    if primary is None or primary.is_label or watch is not None:
+        return answer
+    parts = segment_of(
+        store, manifest, primary, items, plan, lambda cube, few: _metric(cube, manifest, plan, few, None, tied=False)
+    )
+    return replace(answer, segments=parts)
 
 
 def analyse_cubes(
@@ -145,7 +153,7 @@ def _assemble(
 
 
 def _metric(
-    cube: ScoreCube, manifest: Manifest, plan: Question, items: ItemInfo, watch: Watch | None
+    cube: ScoreCube, manifest: Manifest, plan: Question, items: ItemInfo, watch: Watch | None, *, tied: bool = True
 ) -> MetricAnalysis:
     head = next((m for m in manifest.metrics if m.metric == cube.metric), None) or next(
         (m for m in manifest.metrics if cube.metric.startswith(f"{m.metric}.")), None
@@ -168,7 +176,27 @@ def _metric(
         role=role,
         scores=_scores(cube, kind, plan, items, watch, higher_is_better=direction is not False),
         comparisons=comparisons,
+        tied=_tied(cube, items, plan, direction) if tied and role == "primary" and watch is None else (),
     )
+
+
+_MOST_TIED = 1_000_000
+"""Variants x items up to which the tied set is worked out: it takes about a second there."""
+
+
+def _tied(cube: ScoreCube, items: ItemInfo, plan: Question, direction: bool | None) -> tuple[str, ...]:
+    """Return the variants that are statistically indistinguishable from the best."""
+    if direction is None or cube.is_label or len(cube.variants) < 3 or cube.values[:, :, 0].size > _MOST_TIED:
+        return ()
+    found = tied_set(
+        {name: cube.of(name) for name in cube.variants},
+        higher_is_better=direction,
+        clusters=items.clusters,
+        confidence=1 - plan.alpha,
+        resamples=1999,
+        rng=plan.seed,
+    )
+    return found.tied if found.reason is None else ()
 
 
 def _kind(cube: ScoreCube, declared: str | None) -> Literal["binary", "bounded", "continuous", "label"]:

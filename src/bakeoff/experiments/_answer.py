@@ -10,6 +10,7 @@ from bakeoff.errors import SpecError
 from bakeoff.experiments._json import plain
 
 if TYPE_CHECKING:
+    from bakeoff.experiments._segments import Segment
     from bakeoff.stats import Difference, Estimate
 
 __all__ = ["Analysis", "Comparison", "MetricAnalysis", "Resources", "VariantScore", "show", "show_labels"]
@@ -83,6 +84,8 @@ class MetricAnalysis:
     role: Literal["primary", "guardrail", "other"]
     scores: tuple[VariantScore, ...]
     comparisons: tuple[Comparison, ...]
+    tied: tuple[str, ...] = ()
+    """Variants that the data cannot tell from the best one, of three or more; empty where that was not asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +121,8 @@ class Analysis:
     metrics: tuple[MetricAnalysis, ...]
     resources: tuple[Resources, ...]
     warnings: tuple[str, ...]
+    segments: tuple[Segment, ...] = ()
+    """The primary metric by value of each declared metadata field."""
 
     def metric(self, name: str | None = None) -> MetricAnalysis:
         """Return one metric; the primary one when no name is given.

@@ -25,6 +25,7 @@ class Question:
     correction: Literal["holm", "hochberg", "bh", "by", "bonferroni", "none"]
     margin: float | None
     guardrails: tuple[str, ...]
+    segments: tuple[str, ...]
     interval: str | None
     test: str | None
     seed: int
@@ -53,6 +54,7 @@ class Question:
             correction=declared.correction,
             margin=margin if margin is not None else declared.margin,
             guardrails=tuple(declared.guardrails),
+            segments=tuple(declared.segments),
             interval=declared.interval,
             test=declared.test,
             seed=int(manifest.spec.get("seed", 0)),

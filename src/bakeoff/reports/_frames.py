@@ -25,6 +25,7 @@ def leaderboard_frame(analysis: Analysis, metric: str | None = None) -> pd.DataF
             {
                 "variant": score.variant,
                 "rank": score.rank,
+                "tied_with_best": score.variant in chosen.tied if chosen.tied else None,
                 chosen.metric: score.estimate.estimate,
                 "low": score.estimate.low,
                 "high": score.estimate.high,

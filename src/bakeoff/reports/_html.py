@@ -96,7 +96,13 @@ def render_report(analysis: Analysis, manifest: Manifest, examples: list[dict[st
         )
         body.append(f"<section><h2>{_e(title)}</h2>{chart}</section>")
     body += [_metric(metric, analysis) for metric in analysis.metrics]
-    body += [_resources(analysis), _flips(examples, analysis), _methods(analysis, manifest)]
+    body += [
+        _segments(analysis),
+        _allocation(analysis),
+        _resources(analysis),
+        _flips(examples, analysis),
+        _methods(analysis, manifest),
+    ]
     policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -151,7 +157,15 @@ def _metric(metric: MetricAnalysis, analysis: Analysis) -> str:
         "<table><tr><th class=n>#</th><th>Variant</th><th class=n>Mean</th>"
         f"<th class=n>{interval}</th><th class=n>Items</th><th class=n>Missing</th><th>Method</th></tr>{rows}</table>"
     )
-    return f"<section>{head}{table}{_comparisons(metric)}</section>"
+    return f"<section>{head}{table}{_tied(metric)}{_comparisons(metric)}</section>"
+
+
+def _tied(metric: MetricAnalysis) -> str:
+    if not metric.tied:
+        return ""
+    best, *others = metric.tied
+    said = f"The data cannot tell {best} from {', '.join(others)}." if others else f"{best} is shown to be the best."
+    return f"<p class=words>{_e(said)}</p>"
 
 
 def _comparisons(metric: MetricAnalysis) -> str:
@@ -177,6 +191,34 @@ def _comparisons(metric: MetricAnalysis) -> str:
         "<th class=n>Interval</th><th class=n>Adjusted p</th><th class=n>Items better</th><th class=n>Items worse</th>"
         f"</tr>{''.join(rows)}</table>"
     )
+
+
+def _segments(analysis: Analysis) -> str:
+    if not analysis.segments:
+        return ""
+    rows: list[str] = []
+    for segment in analysis.segments:
+        scale, unit = (100, " pts") if segment.metric.kind == "binary" else (1, "")
+        rows += [
+            f"<tr><td>{_e(segment.field)} = {_e(segment.value)}</td><td class=n>{segment.n_items:,}</td>"
+            f"<td>{_e(c.candidate)} vs {_e(c.baseline)}</td>"
+            f"<td class=n>{_number(scale * c.difference.estimate)}{unit}</td>"
+            f"<td class=n>{_number(scale * c.difference.low)} to {_number(scale * c.difference.high)}</td>"
+            f'<td><span class="tag" style="background:{VERDICT_COLOURS[c.label]}">{c.label}</span></td></tr>'
+            for c in segment.metric.comparisons
+        ]
+    return (
+        f"<section><h2>{_e(analysis.primary)} by segment</h2><p class=words>Exploratory; p-values are adjusted within "
+        "each field.</p><table><tr><th>Segment</th><th class=n>Items</th><th>Pair</th><th class=n>Difference</th>"
+        f"<th class=n>Interval</th><th>Verdict</th></tr>{''.join(rows)}</table></section>"
+    )
+
+
+def _allocation(analysis: Analysis) -> str:
+    if not analysis.allocation:
+        return ""
+    confirmed = f"<p>{_e(analysis.confirmation.words)}</p>" if analysis.confirmation else ""
+    return f"<section><h2>What was run, and what was saved</h2><p>{_e(analysis.allocation)}</p>{confirmed}</section>"
 
 
 def _resources(analysis: Analysis) -> str:

@@ -1,0 +1,153 @@
+"""What a promptfoo file refers to, and the list of what could not be taken over."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from bakeoff.errors import BakeoffError, SpecError
+from bakeoff.prompts import Prompt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["Files", "Notes", "NotCarriedError", "fill", "jinja"]
+
+_MAX_BYTES = 50_000_000
+_CODE = (".js", ".cjs", ".mjs", ".ts", ".mts", ".cts", ".py", ".rb", ".sh", ".go")
+
+
+class NotCarriedError(BakeoffError):
+    """A part of a promptfoo file has no counterpart here; the message says why."""
+
+
+@dataclass(slots=True)
+class Notes:
+    """What was left out, and what was taken over with another meaning; each told once, with how often."""
+
+    lost: dict[str, int] = field(default_factory=dict)
+    changed: dict[str, int] = field(default_factory=dict)
+
+    def lose(self, text: str) -> None:
+        """Note what was left out."""
+        self.lost[text] = self.lost.get(text, 0) + 1
+
+    def change(self, text: str) -> None:
+        """Note what means something else now."""
+        self.changed[text] = self.changed.get(text, 0) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Files beside a promptfoo file. What lies outside its folder is not read."""
+
+    root: Path
+
+    def find(self, reference: str) -> list[Path]:
+        """Return the files that `file://...` names; a pattern may name several.
+
+        Raises:
+            NotCarriedError: It is a program, lies outside the folder, or is not there.
+        """
+        name = reference.removeprefix("file://").strip()
+        bare = re.sub(r":\w+$", "", name)
+        if bare.lower().endswith(_CODE):
+            raise NotCarriedError(f"{reference!r} is a program, which is not run")
+        root = self.root.resolve()
+        try:
+            found = sorted(root.glob(name)) if any(c in name for c in "*?[") else [root / name]
+        except (ValueError, NotImplementedError) as error:
+            raise NotCarriedError(f"{reference!r} is no path inside the folder: {error}") from None
+        inside = [path.resolve() for path in found if path.resolve().is_relative_to(root)]
+        if len(inside) < len(found):
+            raise NotCarriedError(f"{reference!r} lies outside {str(self.root)!r}; copy it there")
+        if not inside or not all(path.is_file() for path in inside):
+            raise NotCarriedError(f"{reference!r} is not there")
+        return inside
+
+    def text(self, path: Path) -> str:
+        """Read a text file.
+
+        Raises:
+            NotCarriedError: It is too large or not UTF-8.
+        """
+        try:
+            if path.stat().st_size > _MAX_BYTES:
+                raise NotCarriedError(f"{path.name!r} is larger than {_MAX_BYTES // 1_000_000} MB")
+            return path.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise NotCarriedError(f"{path.name!r} cannot be read as text: {error}") from None
+
+    def data(self, path: Path) -> Any:
+        """Read YAML, JSON, JSON Lines or CSV as data, anything else as text.
+
+        Raises:
+            NotCarriedError: The file is not what its name says.
+        """
+        text, suffix = self.text(path), path.suffix.lower()
+        try:
+            if suffix in (".yaml", ".yml"):
+                return yaml.safe_load(text)
+            if suffix == ".json":
+                return json.loads(text)
+            if suffix == ".jsonl":
+                return [json.loads(line) for line in text.splitlines() if line.strip()]
+            if suffix == ".csv":
+                return [dict(row) for row in csv.DictReader(io.StringIO(text, newline=""))]
+        except (yaml.YAMLError, ValueError, csv.Error, RecursionError) as error:
+            raise NotCarriedError(f"{path.name!r} cannot be read: {str(error)[:200]}") from None
+        return text
+
+    def value(self, value: Any) -> Any:
+        """Return what stands behind `file://...`; anything else as it is."""
+        if isinstance(value, str) and value.startswith("file://"):
+            return self.data(self.find(value)[0])
+        return value
+
+
+_DUMP = re.compile(r"\|\s*dump(\(\s*\d*\s*\))?")
+
+
+def jinja(text: str) -> str:
+    """Write a Nunjucks template as Jinja2, where the two differ.
+
+    Examples:
+        >>> jinja("{{ items | dump }}{% elseif x === 1 %}")
+        '{{ items | tojson }}{% elif x == 1 %}'
+    """
+
+    def inside(match: re.Match[str]) -> str:
+        code = _DUMP.sub("| tojson", match.group(0))
+        code = re.sub(r"\|\s*safe\b", "", code)
+        code = re.sub(r"\belseif\b", "elif", code)
+        return code.replace("===", "==").replace("!==", "!=").replace("&&", " and ").replace("||", " or ")
+
+    return re.sub(r"\{\{.*?\}\}|\{%.*?%\}", inside, text, flags=re.DOTALL)
+
+
+def fill(value: Any, inputs: Mapping[str, Any]) -> Any:
+    """Fill the variables of a test into every text of a value.
+
+    Raises:
+        NotCarriedError: A template fails, for instance on a name that the test does not define.
+    """
+    if isinstance(value, str):
+        if "{{" not in value and "{%" not in value:
+            return value
+        try:
+            message = Prompt(name="value", messages=[{"role": "user", "content": jinja(value)}]).render(inputs)[0]
+        except (SpecError, BakeoffError) as error:
+            raise NotCarriedError(f"its template {value[:60]!r} fails: {error}") from None
+        return message["content"]
+    if isinstance(value, dict):
+        return {key: fill(entry, inputs) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [fill(entry, inputs) for entry in value]
+    return value
