@@ -2,6 +2,7 @@
 
 from bakeoff.agents._agent import Agent
 from bakeoff.agents._memory import LEVELS, Memory, MemoryStore, Scope, anonymise
+from bakeoff.agents._otel import export_trace, traced
 from bakeoff.agents._patterns import Pattern, find_pattern, patterns
 from bakeoff.agents._recommend import (
     PastResult,
@@ -38,10 +39,12 @@ __all__ = [
     "ToolOutcome",
     "anonymise",
     "call_tool",
+    "export_trace",
     "find_pattern",
     "open_retriever",
     "patterns",
     "profile_task",
     "recommend_patterns",
     "resolve_agent",
+    "traced",
 ]

@@ -47,7 +47,7 @@ _CODE = re.compile(r"```|\bdef \w+\(|\bfunction\b|\bclass \w+|;\s*$|\breturn\b|=
 _DOMAINS = {
     "mathematics": r"\b(?:sum|total|equation|percent|how many|number|angle|probability)\b",
     "programming": r"\b(?:function|python|code|compile|class|algorithm|sql)\b|```",
-    "customer service": r"\b(?:order|refund|account|invoice|subscription|delivery|charged|cancel)\b",
+    "customer service": r"\b(?:order\w*|refund\w*|account|invoice|subscription|deliver\w*|cancel\w*|password|parcel)\b",
     "law": r"\b(?:contract|clause|liable|court|statute|agreement|plaintiff)\b",
     "medicine": r"\b(?:patient|dose|symptom|diagnos\w+|treatment|clinical)\b",
     "company knowledge": r"\b(?:employee|handbook|policy|department|overtime|leave|manager)\b",
@@ -127,7 +127,7 @@ def profile_task(items: Iterable[Item], *, prompt: str = "", tools: bool = False
     domain = max(votes, key=lambda name: votes[name])
     return TaskProfile(
         n_items=len(read),
-        domain=domain if votes[domain] >= 0.3 else "general",
+        domain=domain if votes[domain] >= 0.25 else "general",
         steps=share(len(set(map(str.lower, _STEPS.findall(text)))) >= 2 for text in texts),
         numbers=share(bool(re.fullmatch(r"\W*[\d.,]+\W*%?", answer)) for answer in answers),
         classification=1.0 if few else 0.0,
