@@ -32,6 +32,7 @@ def test_no_text_steers_the_terminal_or_the_direction(text: str) -> None:
 def test_no_text_becomes_markdown(text: str) -> None:
     bare = re.sub(r"\\.", "", md(text))
     assert not set("[]()!<>*_`$:#~|") & set(bare)
+    assert not re.search(r"(?i)https?://|www\.", md(text).replace("\\", ""))
     assert "\n" not in md(text)
 
 

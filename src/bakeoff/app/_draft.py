@@ -101,7 +101,7 @@ def to_yaml(draft: Mapping[str, Any]) -> str:
     r"""Write a draft the way a person would: keys in the order of the manual, texts as blocks.
 
     Examples:
-        >>> print(to_yaml({"evaluators": ["exact_match"], "name": "x", "prompts": {"a": "one\\ntwo"}}).strip())
+        >>> print(to_yaml({"evaluators": ["exact_match"], "name": "x", "prompts": {"a": "one\ntwo"}}).strip())
         name: x
         prompts:
           a: |-
@@ -168,7 +168,7 @@ def diff_lines(before: str, after: str) -> list[tuple[str, str]]:
     r"""Return the lines of a new file against the old: (kind, line), kind one of `same`, `add`, `cut`.
 
     Examples:
-        >>> diff_lines("a\\nb\\n", "a\\nc\\n")
+        >>> diff_lines("a\nb\n", "a\nc\n")
         [('same', 'a'), ('cut', 'b'), ('add', 'c')]
     """
     kinds = {" ": "same", "+": "add", "-": "cut"}

@@ -20,6 +20,7 @@ TONES = {
     "lower": "other",
 }  # fmt: skip
 _MARKS = {"better": "▲", "worse": "▼", "equivalent": "=", "inconclusive": "?", "higher": "▲", "lower": "▼"}
+_MOST_ROWS = 60
 _STATES = {"complete": "good", "running": "key", "partial": "open", "interrupted": "bad", "paused": "open"}
 
 
@@ -178,7 +179,8 @@ def _axis(scale: _Scale, metric: MetricAnalysis, *, difference: bool = False) ->
 
 def leaderboard(analysis: Analysis, metric: MetricAnalysis, models: dict[str, str]) -> str:
     """Return the leaderboard: every variant with its interval, best first."""
-    rows = sorted(metric.scores, key=lambda row: row.rank)
+    every = sorted(metric.scores, key=lambda row: row.rank)
+    rows = every[:_MOST_ROWS]
     ends = [end for row in rows for end in (row.estimate.low, row.estimate.high, row.estimate.estimate)]
     scale = _Scale(ends)
     axis, lines = _axis(scale, metric)
@@ -213,7 +215,12 @@ def leaderboard(analysis: Analysis, metric: MetricAnalysis, models: dict[str, st
         f"<th class=r>{100 * analysis.confidence:g}% interval</th><th class=r>Missing</th>"
         "<th class=r>USD / 1k trials</th><th class=r>p50 ms</th><th class=r>p95 ms</th></tr>"
     )
-    return wrap(f'<div class="bo-card bo-scroll"><table>{head}{"".join(body)}</table></div>')
+    note = _more(len(every) - len(rows))
+    return wrap(f'<div class="bo-card bo-scroll"><table>{head}{"".join(body)}</table>{note}</div>')
+
+
+def _more(count: int) -> str:
+    return f'<div class="bo-soft">{count:,} more are in the export.</div>' if count > 0 else ""
 
 
 def _ms(value: float) -> str:
@@ -229,7 +236,7 @@ def _interval(row: VariantScore, metric: MetricAnalysis) -> str:
 
 def comparisons(analysis: Analysis, metric: MetricAnalysis) -> str:
     """Return every comparison as a row: verdict, pair, difference with its interval, items better and worse."""
-    rows = metric.comparisons
+    rows = metric.comparisons[:_MOST_ROWS]
     ends = [end for c in rows for end in (c.difference.low, c.difference.high, c.difference.estimate)]
     if analysis.margin is not None:
         ends += [-analysis.margin, analysis.margin]
@@ -259,7 +266,8 @@ def comparisons(analysis: Analysis, metric: MetricAnalysis) -> str:
         f"<th class=r>{100 * analysis.confidence:g}% interval</th><th class=r>Adjusted p</th>"
         "<th class=r>Items</th></tr>"
     )
-    return wrap(f'<div class="bo-card bo-scroll"><table>{head}{"".join(body)}</table></div>')
+    note = _more(len(metric.comparisons) - len(rows))
+    return wrap(f'<div class="bo-card bo-scroll"><table>{head}{"".join(body)}</table>{note}</div>')
 
 
 def _p(value: float) -> str:

@@ -10,7 +10,7 @@ from math import floor, isnan, log10
 __all__ = ["ago", "call_cost", "clip", "h", "line", "md", "number", "percent", "signed", "visible"]
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:^=&@])")
-_KEPT = frozenset("\n\t")
+_ADDRESS = re.compile(r"(?<=\w):(?=//)|\bwww(?=\.)|@", re.IGNORECASE)
 _NAMED = {
     "\u202a": "⟦LRE⟧", "\u202b": "⟦RLE⟧", "\u202c": "⟦PDF⟧", "\u202d": "⟦LRO⟧", "\u202e": "⟦RLO⟧",
     "\u2066": "⟦LRI⟧", "\u2067": "⟦RLI⟧", "\u2068": "⟦FSI⟧", "\u2069": "⟦PDI⟧",
@@ -73,9 +73,11 @@ def md(text: object, limit: int = 200) -> str:
 
     Examples:
         >>> print(md("![x](http://y/z)"))
-        \!\[x\]\(http\://y/z\)
+        \!\[x\]\(http\:⁠//y/z\)
     """
-    return _MARKDOWN.sub(r"\\\1", line(text, limit))
+    # Bare addresses become links after all escaping, unless an invisible joiner breaks them up.
+    plain = _ADDRESS.sub("\\g<0>\u2060", line(text, limit))
+    return _MARKDOWN.sub(r"\\\1", plain)
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -85,11 +85,12 @@ def _scores(scores: Sequence[TrialScore]) -> str:
 def _figures(trial: Trial) -> str:
     facts = trial.facts
     tokens = f"{number(facts.get('input_tokens'))} → {number(facts.get('output_tokens'))}"
+    counted = "tokens in → out" + (" (estimated)" if facts.get("tokens_estimated") else "")
     entries = [
-        (f"{number(facts.get('latency_ms'))} ms", "latency"),
+        *([(f"{number(facts['latency_ms'])} ms", "latency")] if facts.get("latency_ms") is not None else []),
         *([(f"{number(facts['ttft_ms'])} ms", "to first token")] if facts.get("ttft_ms") is not None else []),
-        (tokens, "tokens in → out" + (" (estimated)" if facts.get("tokens_estimated") else "")),
-        (call_cost(facts.get("cost_usd")), "cost"),
+        *([(tokens, counted)] if facts.get("input_tokens") is not None else []),
+        *([(call_cost(facts["cost_usd"]), "cost")] if facts.get("cost_usd") is not None else []),
         (str(facts.get("attempts", "–")), "attempts"),
         *([("yes", "from the cache")] if facts.get("cached") else []),
         *([(str(facts["finish_reason"]), "finished by")] if facts.get("finish_reason") else []),

@@ -231,11 +231,10 @@ def _start(text: str, path: Path, store: LocalStore) -> None:
     _draft.save(text, path)
     before = {manifest.run_id for manifest in store.runs()}
     with st.spinner("Starting …"):
-        log = _launch.start(path, store.paths.root)
-        run_id = _launch.wait_for_run(store, before, timeout_s=30.0)
+        started = _launch.start(path, store.paths.root)
+        run_id = _launch.wait_for_run(store, before, started)
     if run_id is None:
-        said = _launch.log_tail(log) or "it said nothing"
-        _state.html(_parts.error(f"the run did not start; its process said:\n{said}"))
+        _state.html(_parts.error(f"the run did not start; its process said:\n{started.said()}"))
         return
     st.session_state["kept_run"] = run_id
     st.switch_page(page("live"), query_params={"run": run_id})

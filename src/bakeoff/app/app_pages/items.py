@@ -157,7 +157,7 @@ def _tint(value: float | None, low: float, high: float) -> str:
 def _drill_down(manifest: Manifest, found: ItemPage) -> None:
     wanted = _state.kept("item")
     item = int(wanted) if wanted is not None and wanted.isdigit() else None
-    if item is None:
+    if item is None or not 0 <= item < manifest.dataset_items:
         item = found.rows[0].item
     trials = _state.trials_of(manifest, item)
     if not trials:

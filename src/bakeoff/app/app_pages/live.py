@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
@@ -183,7 +184,13 @@ def _resume(manifest: Manifest) -> None:
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         _state.html(_parts.wrap("The process that drove this run is gone. Nothing already answered is paid for again."))
         if st.button("Resume", icon=":material/play_arrow:", type="primary"):
-            log = _launch.resume(manifest.run_id, _state.the_store().paths.root)
-            st.session_state["launch_log"] = str(log)
-            st.toast("Started again.")
-            st.rerun()
+            with st.spinner("Starting …"):
+                started = _launch.resume(manifest.run_id, _state.the_store().paths.root)
+                while (again := _state.the_store().manifest(manifest.run_id)).status == "interrupted":
+                    if started.failed:
+                        break
+                    time.sleep(0.2)
+            if again.status == "interrupted":
+                _state.html(_parts.error(f"it could not be resumed; its process said:\n{started.said()}"))
+            else:
+                st.rerun()

@@ -100,6 +100,8 @@ def _more(analysis: Analysis, metric: MetricAnalysis, manifest: Manifest) -> Non
     st.subheader("Look closer")
     views = [v for v in _VIEWS if v in ("metrics", "methods") or metric.kind != "label"]
     views = [v for v in views if v != "differences" or metric.comparisons]
+    if not any(entry.cost_usd_per_trial > 0 for entry in analysis.resources):
+        views = [v for v in views if v != "cost"]
     view = _state.choose(
         "View", views, name="view", words=lambda v: _VIEWS[v], style="segments", label_visibility="collapsed"
     )
@@ -108,12 +110,9 @@ def _more(analysis: Analysis, metric: MetricAnalysis, manifest: Manifest) -> Non
         figure = forest_figure(analysis, metric.metric, mode=mode)
         chart(figure, key="forest", alt="Forest plot of the differences")
     elif view == "cost":
-        if any(entry.cost_usd_per_trial > 0 for entry in analysis.resources):
-            figure = cost_quality_figure(analysis, metric.metric, mode=mode)
-            chart(figure, key="cost", alt="Quality against cost")
-            st.caption("Up and to the left is better: more quality for less money.")
-        else:
-            _state.html(_parts.empty("$", "Nothing was paid", "No model was called, or no price is known for it."))
+        figure = cost_quality_figure(analysis, metric.metric, mode=mode)
+        chart(figure, key="cost", alt="Quality against cost")
+        st.caption("Up and to the left is better: more quality for less money.")
     elif view == "spread":
         scores = _details.score_arrays(_state.the_store(), manifest, metric.metric)
         chart(distribution_figure(scores, metric, mode=mode), key="spread", alt="Distribution of scores")

@@ -170,10 +170,10 @@ def _first_use() -> None:
         if st.button("Run the example", icon=":material/play_arrow:", type="primary"):
             store = _state.the_store()
             with st.spinner("Starting …"):
-                log = _launch.start_example(store.paths.root)
-                run_id = _launch.wait_for_run(store, set(), timeout_s=40)
+                started = _launch.start_example(store.paths.root)
+                run_id = _launch.wait_for_run(store, set(), started)
             if run_id is None:
-                _state.html(_parts.error(f"the run did not start; its process said:\n{_launch.log_tail(log)}"))
+                _state.html(_parts.error(f"the run did not start; its process said:\n{started.said()}"))
             else:
                 st.switch_page(page("live"), query_params={"run": run_id})
         if st.button("Design an experiment", icon=":material/add:"):
