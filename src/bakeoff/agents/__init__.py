@@ -1,6 +1,7 @@
 """Agents as things to compare: models and tiers, reasoning patterns, tools, retrieval, memory, workflows, guards."""
 
 from bakeoff.agents._agent import Agent
+from bakeoff.agents._bridges import from_langgraph, from_pydantic_ai
 from bakeoff.agents._memory import LEVELS, Memory, MemoryStore, Scope, anonymise
 from bakeoff.agents._otel import export_trace, traced
 from bakeoff.agents._patterns import Pattern, find_pattern, patterns
@@ -41,6 +42,8 @@ __all__ = [
     "call_tool",
     "export_trace",
     "find_pattern",
+    "from_langgraph",
+    "from_pydantic_ai",
     "open_retriever",
     "patterns",
     "profile_task",

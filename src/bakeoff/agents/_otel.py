@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.trace.export import SpanExporter
 
-__all__ = ["export_trace", "result_of_spans", "traced"]
+    from bakeoff.gateway import Price
+
+__all__ = ["export_trace", "price_for", "result_of_spans", "traced", "watched_provider"]
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -59,8 +61,8 @@ def _api() -> Any:
 
 
 @functools.cache
-def _watched_provider() -> Any:
-    """Listen at the provider of the process; make one when there is none."""
+def watched_provider() -> Any:
+    """Listen at the tracer provider of the process; make one when there is none. Returns the provider."""
     trace, provider_class = _api()
     from opentelemetry.sdk.trace import SpanProcessor
 
@@ -104,7 +106,7 @@ def traced(function: F) -> F:
         >>> result.output, result.usage.input_tokens, [span["kind"] for span in result.trace]
         ('HI', 7, ['agent', 'model'])
     """
-    provider = _watched_provider()
+    provider = watched_provider()
     tracer = provider.get_tracer("bakeoff")
     name = getattr(function, "__name__", "agent")
 
@@ -236,15 +238,15 @@ def _usage(about: Mapping[str, Any]) -> Usage:
     )
 
 
-def _price(about: Mapping[str, Any]) -> Any:
+def _price(about: Mapping[str, Any]) -> Price | None:
     provider = str(about.get("gen_ai.provider.name") or about.get("gen_ai.system") or "openai")
-    for name in ("gen_ai.response.model", "gen_ai.request.model"):
-        model = about.get(name)
-        if model:
-            price = price_of(f"{_PREFIXES.get(provider, provider)}/{model}", GatewaySpec())
-            if price is not None:
-                return price
-    return None
+    found = [about[name] for name in ("gen_ai.response.model", "gen_ai.request.model") if about.get(name)]
+    return next((price for model in found if (price := price_for(provider, str(model))) is not None), None)
+
+
+def price_for(provider: str, model: str) -> Price | None:
+    """Return the price of a model as OpenTelemetry names it and its provider, or `None` when nobody has said it."""
+    return price_of(f"{_PREFIXES.get(provider, provider)}/{model}", GatewaySpec()) if model else None
 
 
 _OPERATIONS = {"model": "chat", "tool": "execute_tool", "agent": "invoke_agent", "retrieval": "retrieval"}

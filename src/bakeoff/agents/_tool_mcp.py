@@ -1,4 +1,4 @@
-"""A tool of an MCP server, through the official SDK (extra `mcp`)."""
+"""A tool of an MCP server, through the official SDK (extra `mcp`, tested with 2.3)."""
 
 from __future__ import annotations
 
@@ -69,41 +69,25 @@ class McpTool:
         if self._remote not in tools:
             raise SpecError(f"tool {self.name!r}: the MCP server has no {self._remote!r}; it has {', '.join(tools)}")
         tool = tools[self._remote]
-        return {"description": tool.description or "", "schema": tool.inputSchema}
+        return {"description": tool.description or "", "schema": tool.input_schema}
 
     async def _list(self) -> Any:
-        async with self._session() as session:
-            return await session.list_tools()
+        async with self._client() as client:
+            return await client.list_tools()
 
-    def _session(self) -> Any:
-        return _session(self._server, str(self._folder))
+    def _client(self) -> Any:
+        from mcp import Client, StdioServerParameters  # pyrefly: ignore  # an optional extra
+
+        if isinstance(self._server, str) and self._server.startswith(("http://", "https://")):
+            return Client(self._server)
+        command = shlex.split(self._server) if isinstance(self._server, str) else self._server
+        return Client(StdioServerParameters(command=command[0], args=command[1:], cwd=str(self._folder)))
 
     async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> Any:
         """Call the tool."""
-        async with self._session() as session:
-            result = await session.call_tool(self._remote, dict(arguments))
+        async with self._client() as client:
+            result = await client.call_tool(self._remote, dict(arguments))
         text = "\n".join(getattr(part, "text", "") or f"[{part.type}]" for part in result.content)
-        if result.isError:
+        if result.is_error:
             raise ToolProblem(text or "the tool failed")
         return text
-
-
-def _session(server: list[str] | str, folder: str) -> Any:
-    from contextlib import asynccontextmanager
-
-    from mcp import ClientSession, StdioServerParameters  # pyrefly: ignore  # an optional extra
-    from mcp.client.stdio import stdio_client  # pyrefly: ignore  # an optional extra
-    from mcp.client.streamable_http import streamablehttp_client  # pyrefly: ignore  # an optional extra
-
-    @asynccontextmanager
-    async def opened() -> Any:
-        if isinstance(server, str) and server.startswith(("http://", "https://")):
-            transport = streamablehttp_client(server)
-        else:
-            command = shlex.split(server) if isinstance(server, str) else server
-            transport = stdio_client(StdioServerParameters(command=command[0], args=command[1:], cwd=folder))
-        async with transport as streams, ClientSession(streams[0], streams[1]) as session:
-            await session.initialize()
-            yield session
-
-    return opened()
