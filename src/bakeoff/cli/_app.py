@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from bakeoff.cli import _calibrate, _control, _define, _look, _patterns, _regression, _run, _schedule, _serve
+from bakeoff.cli import _calibrate, _control, _define, _import, _look, _patterns, _regression, _run, _schedule, _serve
 
 __all__ = ["app"]
 
@@ -35,6 +35,7 @@ for name, command in (
     ("gate", _regression.gate),
     ("scheduler", _schedule.scheduler),
     ("monitor", _schedule.monitor),
+    ("import", _import.import_runs),
     ("status", _control.status),
     ("control", _control.control),
     ("cache", _control.cache),
@@ -46,6 +47,7 @@ for name, command in (
     app.command(name)(command)
 
 app.add_typer(_regression.baseline_app)
+app.add_typer(_import.import_app)
 app.add_typer(_patterns.patterns_app)
 app.add_typer(_schedule.schedule_app)
 

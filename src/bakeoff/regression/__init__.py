@@ -16,6 +16,8 @@ from bakeoff.regression._cron import Cron, parse_cron
 from bakeoff.regression._escalate import next_look
 from bakeoff.regression._firing import run_firing
 from bakeoff.regression._gate import check_gate, decide, decide_gate, gate_of, needs_baseline
+from bakeoff.regression._import_files import mlflow_run
+from bakeoff.regression._imports import IMPORT_FORMATS, ImportedRun, ImportedTrial, import_file, import_run, read_import
 from bakeoff.regression._markdown import COMMENT_MARK, markdown_summary
 from bakeoff.regression._monitor import Chart, Monitor, monitor
 from bakeoff.regression._needs import Need
@@ -53,6 +55,7 @@ from bakeoff.regression._schedules import (
 __all__ = [
     "COMMENT_MARK",
     "EXIT_CODES",
+    "IMPORT_FORMATS",
     "Alignment",
     "Baseline",
     "Calibration",
@@ -64,6 +67,8 @@ __all__ = [
     "FiringState",
     "GateOutcome",
     "GateResult",
+    "ImportedRun",
+    "ImportedTrial",
     "ItemChange",
     "MetricFacts",
     "Monitor",
@@ -91,12 +96,15 @@ __all__ = [
     "gate_of",
     "get_baseline",
     "get_schedule",
+    "import_file",
+    "import_run",
     "junit_xml",
     "list_baselines",
     "list_firings",
     "list_schedules",
     "load_channels",
     "markdown_summary",
+    "mlflow_run",
     "monitor",
     "needs_baseline",
     "next_look",
@@ -106,6 +114,7 @@ __all__ = [
     "print_schedule",
     "queue_notice",
     "read_baseline_file",
+    "read_import",
     "release_firing",
     "remove_schedule",
     "renew_lease",
