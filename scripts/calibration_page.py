@@ -80,13 +80,13 @@ def is_error_rate(row: Row) -> bool:
 
 
 def is_coverage(row: Row) -> bool:
-    return row["property"].startswith("coverage")
+    return row["property"].startswith("coverage") or "coverage of" in row["property"]
 
 
 def _number(value: float | None, row: Row) -> str:
     if value is None:
         return ""
-    if "%" in row["limit"] or "points" in row["limit"]:
+    if ("%" in row["limit"] or "points" in row["limit"]) and "within" not in row["limit"]:
         return f"{100 * value:.2f}%" if abs(value) < 0.0995 else f"{100 * value:.1f}%"
     return f"{value:,.4g}"
 
@@ -105,12 +105,14 @@ def _summary(rows: list[Row], checks: list[str], claims: dict[str, Claim]) -> st
         "|---|---|---|---|---|---|---|---|",
     ]
     for check in checks:
-        groups: dict[tuple[str, str], list[Row]] = {}
+        groups: dict[str, list[Row]] = {}
         for row in rows:
             if row["check"] == check:
-                key = re.sub(r"`\w+`", "each metric", row["property"]).replace(", default (or a warning)", ", default")
-                groups.setdefault((key, row["limit"]), []).append(row)
-        for i, ((name, limit), group) in enumerate(groups.items()):
+                key = re.sub(r"`\w+`", "each metric", row["property"])
+                groups.setdefault(key, []).append(row)
+        for i, (name, group) in enumerate(groups.items()):
+            limits = list(dict.fromkeys(row["limit"] for row in group))
+            limit = "; ".join(limits) if len(limits) < 3 else f"{limits[0]} … {limits[-1]}"
             first = f"[{check}](#{check.lower()}) | {claims[check].claim}" if i == 0 else "|"
             holds = "yes" if all(row["passed"] for row in group) else "**no**"
             measured = _range([row["measured"] for row in group], group[0])
@@ -219,7 +221,8 @@ def _quantiles(rows: list[Row]) -> str:
         )
         metric = re.search(r"`(\w+)`", row["property"])
         repeats = re.search(r"items x (\d+)", row["cell"])
-        name = f"{metric[1] if metric else ''}, {repeats[1] if repeats else ''} answer(s) an item"
+        count = repeats[1] if repeats else ""
+        name = f"{metric[1] if metric else ''}, {count} answer{'' if count == '1' else 's'} an item"
         colour = colours[i % len(colours)]
         out.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
         out.append(f'<text x="{left + size + 20}" y="{top + 20 + 20 * i}" fill="{colour}">{escape(name)}</text>')
