@@ -8,15 +8,14 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bakeoff.app._adapt import adapt_example, file_columns, guess_mapping
 from bakeoff.app._draft import (
     check,
     diff_lines,
     evaluator_parts,
     example_draft,
     experiment_folder,
-    file_columns,
     from_yaml,
-    guess_mapping,
     highlight,
     known_files,
     save,
@@ -24,6 +23,7 @@ from bakeoff.app._draft import (
     to_yaml,
     try_evaluators,
 )
+from bakeoff.datasets import open_dataset
 from bakeoff.errors import SpecError
 from bakeoff.experiments import LocalStore, load_experiment
 
@@ -134,3 +134,29 @@ def test_right_answers_pass_and_wrong_ones_fail(store: LocalStore, tmp_path: Pat
     assert {row.case for row in tried} == {"right", "wrong", "yours"}
     assert all(row.value is True for row in tried if row.case == "right")
     assert all(row.value is False for row in tried if row.case == "wrong")
+
+
+@pytest.mark.parametrize(
+    ("answers", "kind"),
+    [
+        (["yes", "no"] * 20, "label_match"),
+        ([str(k) for k in range(40)], "numeric"),
+        ([f"words {k}" for k in range(40)], "token_f1"),
+    ],
+)
+def test_the_example_becomes_one_on_my_data(answers: list[str], kind: str, store: LocalStore, tmp_path: Path) -> None:
+    path = tmp_path / "data" / "mine.csv"
+    path.parent.mkdir()
+    path.write_text("nr,long text,answer\n" + "".join(f"{k},this is text {k},{a}\n" for k, a in enumerate(answers)))
+    columns = file_columns(path)
+    draft = example_draft() | {"dataset": {"path": "data/mine.csv", **guess_mapping(columns)}}
+    items = open_dataset(draft["dataset"], base_dir=tmp_path).head(100)
+    assert adapt_example(draft, draft["dataset"]["inputs"], items, name="mine")
+    assert list(draft["evaluators"][0]) == [kind]
+    checked = check(to_yaml(draft), folder=tmp_path, store=store)
+    assert checked.problems == (), "it is ready to run"
+    assert checked.experiment is not None
+    assert "this is text 7" in str(
+        checked.experiment.prompts["short"].render(checked.experiment.dataset.head(8)[7].inputs)
+    )
+    assert not adapt_example(draft, ["x"], items, name="mine"), "what a person may have changed is left alone"

@@ -7,7 +7,8 @@ import pytest
 
 import bakeoff
 from bakeoff.app._live import running_comparisons
-from bakeoff.app._queries import ItemFilter, item_page, segment_fields, segment_table, trials_of_item
+from bakeoff.app._queries import ItemFilter, item_page, trials_of_item
+from bakeoff.app._segments import segment_fields, segment_table
 from tests.app.support import hostile, recorded
 
 

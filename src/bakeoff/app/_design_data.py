@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from bakeoff.app import _draft, _parts, _state
+from bakeoff.app import _adapt, _draft, _parts, _state
 from bakeoff.app._text import h, line, visible
 from bakeoff.datasets import bundled_datasets
 from bakeoff.errors import BakeoffError
@@ -74,7 +74,7 @@ def _own_file(draft: Draft, given: dict[str, Any], folder: Path, *, scope: str) 
         _state.html(_parts.error(problem))
         return
     relative = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
-    mapping = given if given.get("path") == relative else {"path": relative, **_draft.guess_mapping(columns)}
+    mapping = given if given.get("path") == relative else {"path": relative, **_adapt.guess_mapping(columns)}
     inputs = mapping.get("inputs") or []
     inputs = [inputs] if isinstance(inputs, str) else inputs
     if isinstance(inputs, dict):  # renamed inputs: written by hand, kept as they are
@@ -109,13 +109,16 @@ def _own_file(draft: Draft, given: dict[str, Any], folder: Path, *, scope: str) 
     found |= {name: value for name, value in named.items() if value != "(none)"}
     if metadata:
         found["metadata"] = list(metadata)
+    fresh = draft.get("dataset") != {**found, **extra}
     draft["dataset"] = {**found, **extra}
+    if fresh and chosen and _adapt.adapt_example(draft, list(chosen), _items(draft, 500), name=path.stem):
+        _new_widgets()
 
 
 @st.cache_data(max_entries=32, show_spinner="Reading the file …")
 def _columns(path: str, stamp: int) -> list[str]:
     del stamp
-    return _draft.file_columns(Path(path))
+    return _adapt.file_columns(Path(path))
 
 
 def preview(items: Sequence[Item], size: int) -> None:
@@ -181,9 +184,12 @@ def _one_prompt(
     name: str, entry: object, item: Item | None, known: Sequence[str], *, scope: str, alone: bool
 ) -> tuple[str, object]:
     """Show one prompt; return its name (empty when removed) and its text."""
-    head, tool = st.columns([5, 1], vertical_alignment="bottom")
-    new_name = head.text_input("Name of the prompt", value=name, key=f"d_pn_{scope}", label_visibility="collapsed")
-    if tool.button(" ", icon=":material/close:", key=f"d_px_{scope}", disabled=alone, help="Remove this prompt"):
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        new_name = st.text_input("Name of the prompt", value=name, key=f"d_pn_{scope}", label_visibility="collapsed")
+        gone = st.button(
+            "", icon=":material/close:", key=f"d_px_{scope}", disabled=alone, help="Remove this prompt", type="tertiary"
+        )
+    if gone:
         st.session_state["design_removed"] = name
         return "", ""
     if not isinstance(entry, str):
@@ -221,7 +227,7 @@ def _rendered(name: str, text: str, item: Item | None, known: Sequence[str]) -> 
         )
 
 
-def _items(draft: Draft) -> list[Item]:
+def _items(draft: Draft, n: int = 12) -> list[Item]:
     """Return the first items when the experiment as a whole cannot be read yet."""
     from bakeoff.datasets import open_dataset
 
@@ -231,6 +237,6 @@ def _items(draft: Draft) -> list[Item]:
         store = _state.the_store()
         return open_dataset(
             draft["dataset"], base_dir=_draft.experiment_folder(store), cache_dir=store.paths.datasets
-        ).head(12)
+        ).head(n)
     except (BakeoffError, ValueError):
         return []

@@ -175,12 +175,12 @@ def _one_evaluator(
 ) -> dict[str, Any] | None:
     """Show one evaluator; return its options, or `None` when it was removed."""
     summary = entry.summary if entry is not None else "written in the file"
-    head, tool = st.columns([8, 1], vertical_alignment="center")
-    with head:
+    with st.container(horizontal=True, vertical_alignment="center"):
         paid = _parts.chip("calls a model", "other") if entry is not None and entry.needs_model else ""
-        _state.html(_parts.wrap(f'<b>{h(kind, 60)}</b> {paid}<div class="bo-soft">{h(summary, 200)}</div>'))
-    if tool.button(" ", icon=":material/close:", key=f"d_ex_{scope}", help="Remove this evaluator"):
-        return None
+        with st.container(width="stretch"):
+            _state.html(_parts.wrap(f'<b>{h(kind, 60)}</b> {paid}<div class="bo-soft">{h(summary, 200)}</div>'))
+        if st.button("", icon=":material/close:", key=f"d_ex_{scope}", help="Remove this evaluator", type="tertiary"):
+            return None
     main = [
         *dict.fromkeys(
             [

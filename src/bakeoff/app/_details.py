@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from bakeoff.app import _parts, _queries, _state
+from bakeoff.app import _parts, _segments, _state
 from bakeoff.app._text import h, signed
 from bakeoff.experiments import score_cubes
 
@@ -54,7 +54,7 @@ def label_counts(store: LocalStore, manifest: Manifest, metric: MetricAnalysis) 
 
 def segments(store: LocalStore, manifest: Manifest, analysis: Analysis, metric: MetricAnalysis) -> None:
     """Show every variant within the groups of a metadata field."""
-    fields = _queries.segment_fields(store, manifest.run_id)
+    fields = _segments.segment_fields(store, manifest.run_id)
     if not fields:
         text = "Items with metadata such as `language` or `difficulty` can be broken down here."
         _state.html(_parts.empty("≡", "Nothing to break down by", text))
@@ -62,7 +62,7 @@ def segments(store: LocalStore, manifest: Manifest, analysis: Analysis, metric: 
     declared = manifest.spec.get("analysis", {}).get("segments") or []
     default = next((name for name in declared if name in fields), fields[0])
     name = _state.choose("Break down by", fields, name="segment", default=default, scope=manifest.run_id)
-    rows = _queries.segment_table(store, manifest.run_id, metric.metric, name)
+    rows = _segments.segment_table(store, manifest.run_id, metric.metric, name)
     found: dict[str, dict[str, tuple[int, Estimate | None]]] = {}
     for row in rows:
         estimate = _estimate(np.array(row.scores), metric, analysis.confidence)

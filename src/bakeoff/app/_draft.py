@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import csv
 import difflib
 import re
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from bakeoff.experiments import Experiment, LocalStore, Plan
 
 __all__ = [
-    "Checked", "check", "diff_lines", "example_draft", "experiment_folder", "from_yaml", "guess_mapping", "highlight",
+    "Checked", "check", "diff_lines", "example_draft", "experiment_folder", "from_yaml", "highlight",
     "known_files", "save", "save_upload", "slug", "to_yaml",
 ]  # fmt: skip
 
@@ -31,7 +30,6 @@ _ORDER = (
     "name", "description", "dataset", "prompts", "models", "targets", "factors", "variants", "exclude", "repeats",
     "evaluators", "analysis", "allocation", "budget", "limits",
 )  # fmt: skip
-_ANSWERS = ("expected", "label", "answer", "truth", "target", "ground_truth", "intent", "category", "gold", "output")
 _ODD = re.compile(
     "[^\n\t -~\xa0-\u1fff\u2010-\u2027\u2030-\ud7ff\uf900-\ufdff\ufe10-\ufefe\uff00-\uffef\U00010000-\U0010ffff]"
 )
@@ -223,23 +221,6 @@ def save_upload(name: str, content: bytes, folder: Path) -> Path:
     raise StoreError(f"there are 1,000 files named {stem!r} in {str(data)!r}; remove some")
 
 
-def guess_mapping(columns: Sequence[str]) -> dict[str, Any]:
-    """Guess which columns of a file are what, from their names.
-
-    Examples:
-        >>> guess_mapping(["id", "question", "answer", "lang"])
-        {'id': 'id', 'inputs': ['question', 'lang'], 'expected': 'answer'}
-    """
-    low = {name.lower(): name for name in columns}
-    expected = next((low[name] for name in _ANSWERS if name in low), None)
-    identity = low.get("id")
-    rest = [name for name in columns if name not in (expected, identity)]
-    found: dict[str, Any] = {"inputs": rest or list(columns)}
-    if expected is not None:
-        found["expected"] = expected
-    return ({"id": identity} if identity else {}) | found
-
-
 def highlight(template: str, unknown: Sequence[str]) -> str:
     """Return a template as escaped HTML with its variables marked; unknown ones in the colour of errors.
 
@@ -254,23 +235,6 @@ def highlight(template: str, unknown: Sequence[str]) -> str:
         parts += [h(template[at : match.start()]), f"<mark{' class=bad' if bad else ''}>{h(match.group())}</mark>"]
         at = match.end()
     return "".join([*parts, h(template[at:])])
-
-
-def file_columns(path: Path) -> list[str]:
-    """Return the names of the columns of a data file.
-
-    Raises:
-        DatasetError: It cannot be read.
-    """
-    from bakeoff.datasets import open_dataset
-
-    dataset = open_dataset(str(path.resolve()), base_dir=path.parent)
-    if path.suffix.lower() in (".csv", ".tsv"):  # in the order of the file, which the reader knows
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            head = next(csv.reader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ","), list[str]())
-        place = {name.strip(): index for index, name in enumerate(head)}
-        return sorted(dataset.input_names, key=lambda name: place.get(name, len(place)))
-    return list(dataset.input_names)
 
 
 def evaluator_parts(entry: object) -> tuple[str, dict[str, Any]]:

@@ -8,12 +8,13 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bakeoff.errors import StoreError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bakeoff.experiments import LocalStore
 
 __all__ = ["Started", "resume", "start", "start_example", "wait_for_run"]

@@ -76,14 +76,14 @@ def pre(text: object, limit: int = 20_000, *, css: str = "") -> str:
     return f'<pre class="{css}">{cut}</pre>{more}'
 
 
-def hero(analysis: Analysis, metric: MetricAnalysis) -> str:
-    """Return the verdict in words: the answer, and what it rests on."""
+def hero(analysis: Analysis, metric: MetricAnalysis, *, title: str = "") -> str:
+    """Return the verdict in words: the answer, and what it rests on; `title` instead of the analysis's headline."""
     labels = [comparison.label for comparison in metric.comparisons]
     order = ("better", "worse", "higher", "lower", "equivalent", "inconclusive")
     tone = next((TONES[word] for word in order if word in labels), "open")
     lead = max(metric.comparisons, key=_strength, default=None)
     is_primary = metric.metric == analysis.primary
-    title = analysis.headline if is_primary else _headline(metric)
+    title = title or (analysis.headline if is_primary else _headline(metric))
     facts = [
         f"{'Primary metric' if is_primary else 'Metric'}: {metric.metric}",
         f"{analysis.n_items:,} items" + (f" × {analysis.repeats} repeats" if analysis.repeats > 1 else ""),
@@ -246,6 +246,7 @@ def comparisons(analysis: Analysis, metric: MetricAnalysis) -> str:
         left, right = scale.at(-analysis.margin), scale.at(analysis.margin)
         lines = f'<em style="left:{left:.2f}%;width:{right - left:.2f}%"></em>' + lines
     points = metric.kind == "binary"
+    up, down = direction_words(metric.higher_is_better)
     body = []
     for c in rows:
         d = c.difference
@@ -257,8 +258,8 @@ def comparisons(analysis: Analysis, metric: MetricAnalysis) -> str:
             f"<td class=name>{h(c.candidate, 80)}<small>vs {h(c.baseline, 80)}</small></td>"
             f"<td class=bar>{bar}</td><td class=r><b>{h(signed(d.estimate, points=points))}</b></td>"
             f"<td class=r>{h(interval)}</td>"
-            f"<td class=r>{_p(p)}</td><td class=r>{c.improved:,} <span class=bo-soft>better</span><br>{c.regressed:,} "
-            "<span class=bo-soft>worse</span></td></tr>"
+            f"<td class=r>{_p(p)}</td><td class=r>{c.improved:,} <span class=bo-soft>{up}</span><br>{c.regressed:,} "
+            f"<span class=bo-soft>{down}</span></td></tr>"
         )
     unit = "points" if points else metric.unit or "difference"
     head = (
@@ -268,6 +269,11 @@ def comparisons(analysis: Analysis, metric: MetricAnalysis) -> str:
     )
     note = _more(len(metric.comparisons) - len(rows))
     return wrap(f'<div class="bo-card bo-scroll"><table>{head}{"".join(body)}</table>{note}</div>')
+
+
+def direction_words(higher_is_better: bool | None) -> tuple[str, str]:
+    """Return what is said of items that went up and down; neutral where the metric takes no side."""
+    return ("higher", "lower") if higher_is_better is None else ("better", "worse")
 
 
 def _p(value: float) -> str:

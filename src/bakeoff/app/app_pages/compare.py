@@ -17,7 +17,7 @@ from bakeoff.experiments import analyse_two
 
 if TYPE_CHECKING:
     from bakeoff.app._queries import Trial
-    from bakeoff.experiments import Analysis, Comparison, Manifest
+    from bakeoff.experiments import Analysis, Comparison, Manifest, MetricAnalysis
 
 __all__ = ["draw"]
 
@@ -78,14 +78,16 @@ def _summary(analysis: Analysis, comparison: Comparison) -> None:
     tone = _parts.TONES[comparison.label]
     simulated = _parts.chip("simulated", "other") if analysis.is_simulated else ""
     title, _, rest = comparison.words.partition(": ")
-    because = comparison.difference.verdict.because if comparison.difference.verdict else ""
-    counts = _parts.split(
-        comparison.improved, comparison.same, comparison.regressed, ("improved", "the same", "regressed")
-    )
+    verdict = comparison.difference.verdict
+    decided = comparison.label not in ("inconclusive", "equivalent")
+    why = f"<p>{h(verdict.because, 400)}</p>" if verdict is not None and not decided else ""
+    neutral = analysis.metric(comparison.metric).higher_is_better is None
+    names = ("higher", "the same", "lower") if neutral else ("improved", "the same", "regressed")
+    counts = _parts.split(comparison.improved, comparison.same, comparison.regressed, names)
     _state.html(
         _parts.wrap(
             f'<div class="bo-card bo-hero bo-{tone}"><div class="bo-eyebrow">{_parts.verdict_chip(comparison.label)}'
-            f"{simulated}</div><h2>{h(title, 300)}</h2><p>{h(rest, 500)}</p><p>{h(because, 400)}</p>{counts}</div>"
+            f"{simulated}</div><h2>{h(title, 300)}</h2><p>{h(rest, 500)}</p>{why}{counts}</div>"
         )
     )
 
@@ -194,5 +196,18 @@ def _two_runs(manifest: Manifest) -> None:
     if analysis.warnings:
         _state.html(_parts.warnings(analysis.warnings, "What else differs"))
     metric = analysis.metric()
-    _state.html(_parts.hero(analysis, metric))
+    _state.html(_parts.hero(analysis, metric, title=_changed(metric)))
     _state.html(_parts.comparisons(analysis, metric))
+
+
+def _changed(metric: MetricAnalysis) -> str:
+    """Say in one sentence what changed between two runs."""
+    counts: dict[str, int] = {}
+    for comparison in metric.comparisons:
+        counts[comparison.label] = counts.get(comparison.label, 0) + 1
+    open_count = counts.pop("inconclusive", 0)
+    if not counts:
+        return f"On {metric.metric}: no variant is shown to have changed."
+    said = [f"{count} {'variant' if count == 1 else 'variants'} {word}" for word, count in counts.items()]
+    rest = f", {open_count} not shown to differ" if open_count else ""
+    return f"On {metric.metric}, against the earlier run: {', '.join(said)}{rest}."
