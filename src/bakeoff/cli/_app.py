@@ -35,7 +35,6 @@ for name, command in (
     ("gate", _regression.gate),
     ("scheduler", _schedule.scheduler),
     ("monitor", _schedule.monitor),
-    ("import", _import.import_runs),
     ("status", _control.status),
     ("control", _control.control),
     ("cache", _control.cache),

@@ -1,4 +1,4 @@
-"""`import`: runs made elsewhere."""
+"""`import`: experiments and results of other tools."""
 
 from __future__ import annotations
 
@@ -7,64 +7,39 @@ from typing import Annotated
 
 import typer
 
-from bakeoff.cli._common import StoreOption, console, store_at
+from bakeoff.cli._common import console
+from bakeoff.cli._import_results import import_results
 
-__all__ = ["import_runs"]
+__all__ = ["import_app"]
 
-_MLFLOW = "mlflow:"
+import_app = typer.Typer(
+    name="import", help="Take over experiments and results of other tools.", no_args_is_help=True, rich_markup_mode=None
+)
+import_app.command("results")(import_results)
 
 
-def import_runs(
-    files: Annotated[
-        list[str],
-        typer.Argument(
-            help="promptfoo results, Inspect .eval, MLflow traces, OpenAI Evals log, CSV; or mlflow:RUN_ID."
-        ),
-    ],
-    form: Annotated[
-        str | None,
-        typer.Option(
-            "--format", help="promptfoo, inspect, mlflow, openai-evals or csv [default: told by the content]."
-        ),
+@import_app.command("promptfoo")
+def promptfoo(
+    config: Annotated[Path, typer.Argument(help="promptfooconfig.yaml (or .json).")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to; made when absent.")] = Path(),
+    model: Annotated[
+        list[str] | None, typer.Option("--model", help="Model instead of the file's providers; may be repeated.")
     ] = None,
-    name: Annotated[str | None, typer.Option("--name", help="Name of the experiment [default: the file's].")] = None,
-    variant: Annotated[
-        list[str] | None, typer.Option("--variant", help="Name for the variant of each file; repeat it for several.")
-    ] = None,
-    metric: Annotated[
-        list[str] | None, typer.Option("--metric", help="Score column of a CSV; repeat it for several.")
-    ] = None,
-    lower_is_better: Annotated[
-        list[str] | None, typer.Option("--lower-is-better", help="Metric of which less is better; may be repeated.")
-    ] = None,
-    tracking_uri: Annotated[
-        str | None, typer.Option("--tracking-uri", help="MLflow server, for mlflow:RUN_ID.")
-    ] = None,
-    store: StoreOption = None,
+    judge: Annotated[str | None, typer.Option("--judge", help="Model of the judges.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
 ) -> None:
-    """Make a sealed run of results that another tool recorded. Nothing is called."""
-    from bakeoff.regression import import_file, import_run
+    """Turn a promptfoo configuration into an experiment that runs; say what was not carried."""
+    from bakeoff.experiments import import_promptfoo
 
-    kept = store_at(store)
-    if len(files) == 1 and files[0].startswith(_MLFLOW):
-        from bakeoff.mlflow import read_evaluation
-        from bakeoff.regression import mlflow_run
-
-        mlflow_id = files[0].removeprefix(_MLFLOW)
-        traces = read_evaluation(mlflow_id, uri=tracking_uri, database=kept.paths.mlflow)
-        read = mlflow_run(traces, name=name or f"mlflow {mlflow_id[:8]}", variant=(variant or ["mlflow"])[0])
-        run_id = import_run(kept, read, lower_is_better=lower_is_better or ())
-    else:
-        run_id = import_file(
-            kept, [Path(file) for file in files], form=form, name=name, variants=variant or (), metrics=metric or (),
-            lower_is_better=lower_is_better or (),
-        )  # fmt: skip
-    manifest = kept.manifest(run_id)
-    out = console()
-    out.print(
-        f"imported {run_id}: {len(manifest.variants)} variants x {manifest.dataset_items:,} items x {manifest.repeats} "
-        f"repeats, {manifest.counts.get('failed', 0):,} failed, metrics {', '.join(m.metric for m in manifest.metrics)}",
-        soft_wrap=True,
+    found = import_promptfoo(config, out, models=model or (), judge=judge, force=force)
+    screen = console()
+    screen.print(f"wrote  {found.experiment}", soft_wrap=True)
+    screen.print(f"wrote  {found.tests}", soft_wrap=True)
+    screen.print(
+        f"{found.prompts} prompts x {found.models} models, {found.items} items, {found.checks} checks", soft_wrap=True
     )
-    out.print(f"look     bakeoff show {run_id}", soft_wrap=True)
-    out.print(f"keep     bakeoff baseline set {run_id}", soft_wrap=True)
+    for text in found.changed:
+        screen.print(f"! carried with another meaning: {text}", style="yellow", soft_wrap=True)
+    for text in found.lost:
+        screen.print(f"! not carried: {text}", style="yellow", soft_wrap=True)
+    screen.print(f"\nnext   bakeoff validate {found.experiment}", soft_wrap=True)
