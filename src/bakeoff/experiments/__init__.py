@@ -17,6 +17,7 @@ from bakeoff.experiments._manifest import Manifest, MetricRecord, RunStatus, Var
 from bakeoff.experiments._paths import RunLock, RunPaths, StorePaths, default_store
 from bakeoff.experiments._plan import Plan, VariantForecast, plan_run
 from bakeoff.experiments._progress import Progress
+from bakeoff.experiments._promptfoo import PromptfooImport, import_promptfoo
 from bakeoff.experiments._reopen import reopen_experiment
 from bakeoff.experiments._rescore import rescore_run
 from bakeoff.experiments._runner import execute
@@ -49,6 +50,7 @@ __all__ = [
     "MlflowSpec",
     "Plan",
     "Progress",
+    "PromptfooImport",
     "Resources",
     "RunLock",
     "RunPaths",
@@ -66,6 +68,7 @@ __all__ = [
     "default_store",
     "execute",
     "experiment_schema",
+    "import_promptfoo",
     "item_info",
     "load_experiment",
     "open_store",

@@ -29,8 +29,8 @@ def _words(value: Any) -> list[str]:
     """Read the value of `contains-all` and the like: a list, or one line of CSV."""
     if isinstance(value, list):
         return [str(entry) for entry in value]
-    row = next(csv.reader(io.StringIO(str(value)), skipinitialspace=True), [])
-    return [entry.strip() for entry in row]
+    rows = csv.reader(io.StringIO(str(value)), skipinitialspace=True)
+    return [entry.strip() for row in rows for entry in row]
 
 
 def _text(value: Any) -> str:
@@ -154,7 +154,9 @@ _KNOWN: dict[str, Callable[[Any, float | None], dict[str, Any]]] = {
     "factuality": _factuality,
     "model-graded-factuality": _factuality,
     "model-graded-closedqa": lambda value, _: {"closed_qa": {"criterion": _text(value)}},
-    "answer-relevance": lambda _, threshold: {"answer_relevance": {"threshold": 0.7 if threshold is None else threshold}},
+    "answer-relevance": lambda _, threshold: {
+        "answer_relevance": {"threshold": 0.7 if threshold is None else threshold}
+    },
     "context-faithfulness": _context("faithfulness", 0.7),
     "context-relevance": _context("context_relevance", 0.7),
 }
@@ -213,16 +215,8 @@ def _check(
     files: Files,
     notes: Notes,
 ) -> dict[str, Any]:
-    negate = kind.startswith("not-")
     base = kind.removeprefix("not-")
-    common: dict[str, Any] = {"negate": True} if negate else {}
-    weight = entry.get("weight", 1)
-    if isinstance(weight, int | float) and weight <= 0:
-        raise NotCarriedError("its weight is 0, so it never counts")
-    if weight != 1:
-        common["weight"] = float(weight)
-    if entry.get("metric"):
-        common["name"] = str(fill(str(entry["metric"]), inputs))[:200]
+    common = _common(kind, entry, inputs)
     if base == "assert-set":
         parts = checks_of(entry.get("assert") or [], inputs, templates=templates, files=files, notes=notes)
         if not parts:
@@ -230,16 +224,10 @@ def _check(
         if entry.get("threshold") is None:
             return {"all": {"of": parts, **common}}
         return {"weighted": {"of": parts, "threshold": float(entry["threshold"]), **common}}
-    for key in ("transform", "contextTransform"):
-        if entry.get(key):
-            raise NotCarriedError(f"it has a `{key}`, which is a program")
+    _refuse_programs(base, entry)
     for key in ("provider", "rubricPrompt", "config"):
         if entry.get(key):
             notes.change(f"assertion `{kind}`: its own `{key}` is left out")
-    if base in _PROGRAMS:
-        raise NotCarriedError(_PROGRAMS[base])
-    if base not in _KNOWN:
-        raise NotCarriedError("there is no such evaluator")
     threshold = entry.get("threshold")
     value = fill(files.value(entry.get("value")), inputs)
     built = _KNOWN[base](value, float(threshold) if isinstance(threshold, int | float) else None)
@@ -248,6 +236,29 @@ def _check(
     ((name, options),) = built.items()
     options = options if isinstance(options, dict) else {_shorthand(name): options}
     return _proven({name: {**options, **common}})
+
+
+def _common(kind: str, entry: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what every check may have: turned round, a weight, a name."""
+    common: dict[str, Any] = {"negate": True} if kind.startswith("not-") else {}
+    weight = entry.get("weight", 1)
+    if isinstance(weight, int | float) and weight <= 0:
+        raise NotCarriedError("its weight is 0, so it never counts")
+    if weight != 1:
+        common["weight"] = float(weight)
+    if entry.get("metric"):
+        common["name"] = str(fill(str(entry["metric"]), inputs))[:200]
+    return common
+
+
+def _refuse_programs(base: str, entry: Mapping[str, Any]) -> None:
+    for key in ("transform", "contextTransform"):
+        if entry.get(key):
+            raise NotCarriedError(f"it has a `{key}`, which is a program")
+    if base in _PROGRAMS:
+        raise NotCarriedError(_PROGRAMS[base])
+    if base not in _KNOWN:
+        raise NotCarriedError("there is no such evaluator")
 
 
 def _shorthand(kind: str) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["Files", "Notes", "NotCarriedError", "fill", "jinja"]
+__all__ = ["Files", "NotCarriedError", "Notes", "fill", "jinja"]
 
 _MAX_BYTES = 50_000_000
 _CODE = (".js", ".cjs", ".mjs", ".ts", ".mts", ".cts", ".py", ".rb", ".sh", ".go")
