@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -148,6 +149,8 @@ def _execute(
 ) -> Manifest:
     from bakeoff.experiments import execute
     from bakeoff.reports import ProgressBar
+
+    gc.freeze()  # what is loaded stays: it need not be looked through again
 
     async def work() -> Manifest:
         options: dict[str, Any] = {"resume": resume, "retry_errors": retry_errors, "handle_signals": True}

@@ -114,6 +114,7 @@ class Budget:
         self._variants = {
             name: _Account(spec.per_variant_usd, usd) for name, usd in spent.per_variant_usd.items() if name
         }
+        self._has_caps = any(value is not None for value in spec.model_dump().values())
         self._waiters: deque[_Waiter] = deque()
         self.reached: str | None = None
         """The first refusal, in words; `None` while the budget lasts."""
@@ -172,6 +173,9 @@ class Budget:
         """
         reservation = Reservation(variant, usd, tokens)
         account = self._variant(variant)
+        if not self._has_caps:
+            self._hold(reservation, account)
+            return reservation
         self._refuse(reservation, account)
         if not self._waiters and not self._must_wait(reservation, account):
             self._hold(reservation, account)
