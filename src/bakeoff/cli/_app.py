@@ -4,18 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from bakeoff.cli import (
-    _calibrate,
-    _control,
-    _define,
-    _import_promptfoo,
-    _look,
-    _patterns,
-    _regression,
-    _run,
-    _schedule,
-    _serve,
-)
+from bakeoff.cli import _calibrate, _control, _define, _import, _look, _patterns, _regression, _run, _schedule, _serve
 
 __all__ = ["app"]
 
@@ -57,7 +46,7 @@ for name, command in (
     app.command(name)(command)
 
 app.add_typer(_regression.baseline_app)
-app.add_typer(_import_promptfoo.import_app)
+app.add_typer(_import.import_app)
 app.add_typer(_patterns.patterns_app)
 app.add_typer(_schedule.schedule_app)
 
