@@ -50,6 +50,8 @@ class TestResult:
     df: float = nan
     n: int
     method: str
+    direction: int | None = None
+    """Which way the evidence points: 1 up, -1 down, 0 neither; `None` if not recorded."""
     alternative: Alternative = "two-sided"
     reason: str | None = None
     assumptions: tuple[str, ...] = ()
@@ -77,6 +79,8 @@ class Difference(Estimate):
     """After correction over the declared family; equals `p_value` in a family of one."""
     test: str
     """Identifier of the test behind `p_value`, for instance `mcnemar_midp`."""
+    direction: int | None = None
+    """Which way the test points: 1 candidate higher, -1 lower. A test of ranks can contradict the mean difference."""
     alternative: Alternative = "two-sided"
     paired: bool = True
     candidate_mean: float = nan

@@ -278,6 +278,7 @@ def _difference(
         p_value=tested.p_value,
         p_adjusted=tested.p_value,
         test=tested.method,
+        direction=tested.direction,
         alternative=tested.alternative,
         paired=paired,
         candidate_mean=means[0],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf, nan
 from typing import TYPE_CHECKING, cast
 
@@ -149,12 +150,14 @@ def _no_spread(fit: MeanFit) -> str:
 
 
 def paired_test(pairs: Pairs, name: str, alternative: Alternative, rng: np.random.Generator | int) -> TestResult:
-    """Compute the named test of a mean difference of zero."""
+    """Compute the named test of a mean difference of zero, and which way it points."""
     if name in _BINARY_TESTS:
-        method = cast("McNemarMethod", name.removeprefix("mcnemar_"))
-        return mcnemar(_need_simple_binary(pairs, name), method=method, alternative=alternative)
+        method, table = cast("McNemarMethod", name.removeprefix("mcnemar_")), _need_simple_binary(pairs, name)
+        tested = mcnemar(table, method=method, alternative=alternative)
+        return replace(tested, direction=_sign(table.candidate_only - table.baseline_only))
     if name in _FLIPS:
-        return sign_flip(pairs.difference, alternative=alternative, mid_p=name == "sign_flip_midp", rng=rng)
+        tested = sign_flip(pairs.difference, alternative=alternative, mid_p=name == "sign_flip_midp", rng=rng)
+        return replace(tested, direction=_sign(tested.statistic))
     if name == "wilcoxon":
         from bakeoff.stats.two._wilcoxon import wilcoxon
 
@@ -170,10 +173,17 @@ def paired_test(pairs: Pairs, name: str, alternative: Alternative, rng: np.rando
             df=fit.df,
             n=fit.n_units,
             method=name,
+            direction=_sign(fit.mean),
             alternative=alternative,
         )
     p, reason = _no_spread_p(fit, alternative)
-    return TestResult(p_value=p, n=fit.n_units, method=name, alternative=alternative, reason=reason)
+    return TestResult(
+        p_value=p, n=fit.n_units, method=name, direction=_sign(fit.mean), alternative=alternative, reason=reason
+    )
+
+
+def _sign(value: float) -> int:
+    return (value > 0) - (value < 0)
 
 
 def _no_spread_p(fit: MeanFit, alternative: Alternative) -> tuple[float, str]:

@@ -39,11 +39,12 @@ def decide(
        +margin (two one-sided tests at alpha, Schuirmann 1987). A difference may be detectable and
        still be too small to matter; the sentence then says so.
     2. `better` or `worse`: p (after correction, if any) is at most alpha; the sign of the estimate
-       says which.
+       says which. If the test points the other way (ranks against mean), the verdict is inconclusive.
     3. `inconclusive`, with what would decide it.
 
     The test makes the verdict, because only its error rate is controlled over a family. Where the
-    interval and the test disagree at the margin, the sentence says so.
+    interval and the test disagree at the margin, the sentence says so. `equivalent` is decided for
+    each comparison by itself: a correction over a family makes it neither easier nor harder.
 
     Args:
         difference: Result of `compare`.
@@ -73,6 +74,8 @@ def decide(
         low, high = _inner(difference, alpha)
         if -margin < low and high < margin:
             return Verdict(word="equivalent", because=_equivalent(difference, alpha, margin, low, high, p))
+    if p <= alpha and _contradicted(difference):
+        return Verdict(word="inconclusive", because=_contradiction(difference, p))
     if p <= alpha:
         word = "better" if (difference.estimate > 0) == higher_is_better else "worse"
         return Verdict(word=word, because=_decided(difference, alpha, p))
@@ -136,6 +139,19 @@ def _decided(d: Difference, alpha: float, p: float) -> str:
     if d.low <= 0 <= d.high:
         text += " Borderline: the interval just includes 0; the test made this verdict."
     return text
+
+
+def _contradicted(d: Difference) -> bool:
+    sign = (d.estimate > 0) - (d.estimate < 0)
+    return sign == 0 or d.direction not in (None, sign)
+
+
+def _contradiction(d: Difference, p: float) -> str:
+    where = {1: "in favour of higher scores", -1: "in favour of lower scores"}.get(d.direction or 0, "somewhere")
+    return (
+        f"{_facts(d)}; {_p_words(d, p)} finds a difference {where}, which the mean does not show: most items moved one "
+        "way and a few moved far the other way. Decide which of the two matters, and look at those items."
+    )
 
 
 def _equivalent(d: Difference, alpha: float, margin: float, low: float, high: float, p: float) -> str:

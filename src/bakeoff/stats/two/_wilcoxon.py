@@ -79,6 +79,7 @@ def wilcoxon(
         statistic=statistic,
         n=n,
         method="wilcoxon_exact" if exact else "wilcoxon",
+        direction=int(np.sign(doubled[positive].sum() - doubled[~positive].sum())),
         alternative=alternative,
         reason=reason,
         assumptions=("without an effect the differences are symmetric about zero",),
