@@ -68,7 +68,7 @@ def effects(spec: Mapping[str, Any], store: LocalStore, metric: str) -> tuple[Fa
         )
         for v in wide.columns
     }
-    assert frame["item_id"].nunique() * len(levels) == len(frame)
+    assert frame["item_id"].nunique() * len(levels) * spec.get("repeats", 1) == len(frame)
     return factorial_effects(cells, factors=factors, max_order=2), watch, true
 
 
