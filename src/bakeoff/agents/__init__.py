@@ -15,6 +15,7 @@ from bakeoff.agents._recommend import (
 )
 from bakeoff.agents._resolve import resolve_agent
 from bakeoff.agents._retrieval import Bm25, Retriever, open_retriever
+from bakeoff.agents._router import Router, RouterReport, fit_router, load_router
 from bakeoff.agents._spec import AgentSpec
 from bakeoff.agents._target import AgentTarget
 from bakeoff.agents._tools import FunctionTool, Tool, ToolContext, ToolOutcome, call_tool
@@ -33,6 +34,8 @@ __all__ = [
     "PatternScore",
     "Recommendation",
     "Retriever",
+    "Router",
+    "RouterReport",
     "Scope",
     "TaskProfile",
     "Tool",
@@ -42,8 +45,10 @@ __all__ = [
     "call_tool",
     "export_trace",
     "find_pattern",
+    "fit_router",
     "from_langgraph",
     "from_pydantic_ai",
+    "load_router",
     "open_retriever",
     "patterns",
     "profile_task",

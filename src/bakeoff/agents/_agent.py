@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from bakeoff.agents._flow import Node
     from bakeoff.agents._patterns import Pattern
     from bakeoff.agents._retrieval import Retriever
+    from bakeoff.agents._router import Router
     from bakeoff.agents._spec import AcceptSpec, AgentSpec, GuardSpec, StepSpec
     from bakeoff.agents._text import Template
     from bakeoff.agents._tools import Tool
@@ -75,6 +76,9 @@ class Step:
     """The model, then its fallbacks."""
     tiers: Sequence[Tier] = ()
     route: Sequence[tuple[Template | None, ModelSpec]] = ()
+    router: Router | None = None
+    routed: Mapping[str, ModelSpec] = field(default_factory=dict)
+    """Models of the router, by the name that it uses."""
     system: Template | None = None
     prompt: Prompt | None = None
     pattern: Pattern

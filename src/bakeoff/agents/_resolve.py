@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bakeoff.agents._flow import Node
     from bakeoff.agents._patterns import Pattern
     from bakeoff.agents._retrieval import Retriever
+    from bakeoff.agents._router import Router
     from bakeoff.agents._spec import AcceptSpec, FlowNode, ModelRef, PatternSpec, SimSpec, TierSpec, ToolSpec
     from bakeoff.agents._tools import Tool
     from bakeoff.evaluators import Evaluator
@@ -248,7 +249,15 @@ class _Resolver:
             (self.when(rule.when, *at, "route", index, "when"), self.model(rule.model, *at, "route", index, "model"))
             for index, rule in enumerate(spec.route)
         ]
-        if spec.kind == "model" and main is None and not tiers and not route and len(self.problems) == before:
+        router, routed = self._router(spec.router, at)
+        if (
+            spec.kind == "model"
+            and main is None
+            and not tiers
+            and not route
+            and not spec.router
+            and len(self.problems) == before
+        ):
             self.add("has no model", *at, fix="give `model:` here or to the agent")
         if route and main is None and spec.route[-1].when is not None:
             self.add("may choose no model: every rule has a `when`", *at, "route", fix="end with a rule without `when`")
@@ -277,6 +286,8 @@ class _Resolver:
             models=tuple(one for one in (main, *fallbacks) if one is not None),
             tiers=tuple(one for one in tiers if one is not None),
             route=tuple((when, model) for when, model in route if model is not None),
+            router=router,
+            routed=routed,
             system=self._system(spec.system, agent, at),
             prompt=self._prompt(spec.prompt, at),
             pattern=pattern,
@@ -294,6 +305,17 @@ class _Resolver:
             sim=self._sim(spec.sim, at),
         )
         return step if len(self.problems) == before else None
+
+    def _router(self, file: str | None, at: tuple[str, ...]) -> tuple[Router | None, dict[str, ModelSpec]]:
+        if file is None:
+            return None, {}
+        from bakeoff.agents._router import load_router
+
+        router = self.attempt(lambda: load_router(self.base_dir / file), *at, "router")
+        if router is None:
+            return None, {}
+        found = {name: self.model(name, *at, "router") for name in router.models}
+        return router, {name: model for name, model in found.items() if model is not None}
 
     def _check_needs(self, spec: StepSpec, pattern: Pattern, at: tuple[str, ...]) -> None:
         if "examples" in pattern.needs and not spec.examples:

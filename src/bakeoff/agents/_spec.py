@@ -190,6 +190,8 @@ class _StepFields(_Section):
     """Models asked, in order, when the one before fails."""
     tiers: list[TierSpec] = Field(default_factory=list, max_length=4)
     route: list[RouteSpec] = Field(default_factory=list)
+    router: str | None = None
+    """File of a router that was fitted on past runs (`bakeoff.agents.fit_router`); it names models of this file."""
     system: str | None = None
     """The role, as a template."""
     prompt: str | None = None
@@ -245,8 +247,9 @@ class _StepFields(_Section):
         ]
         if len(kinds) > 1:
             raise ValueError(f"does more than one thing: {' and '.join(kinds)}; make a step of each")
-        if len([name for name in ("tiers", "route") if getattr(self, name)]) > 1:
-            raise ValueError("has both `tiers` and `route`; keep one of them")
+        ways = [name for name in ("tiers", "route", "router") if getattr(self, name)]
+        if len(ways) > 1:
+            raise ValueError(f"has both {' and '.join(f'`{name}`' for name in ways)}; keep one of them")
         if bool(self.check) != (self.of is not None):
             raise ValueError("`check` needs `of`, the step whose value is checked, and the other way round")
         return self

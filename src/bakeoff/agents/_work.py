@@ -67,6 +67,10 @@ class Work:
         self._messages = self._open(feedback)
 
     def _routed(self) -> Sequence[ModelSpec]:
+        if self.step.router is not None:
+            model = self.step.routed[self.step.router.choose(self.question)]
+            self.span["routed_to"] = model.model
+            return (model, *self.step.models[1:])
         for when, model in self.step.route:
             if when is None or when.render(self.values):
                 self.span["routed_to"] = model.model
