@@ -21,15 +21,15 @@ from tests.app.browser import CHROMIUM, FLAGS, dashboard  # noqa: E402
 
 PAGES = {
     "runs": ("/", 0),
-    "design": ("/design", 1500),
+    "design": ("/design", 1750),
     "results": ("/results?run={triage}", 1900),
     "compare": ("/compare?run={triage}", 1200),
     "items": ("/items?run={triage}&show=differ", 1650),
-    "live": ("/live?run={slow}", 0),
-    "label": ("/label?run={triage}", 0),
-    "prompts": ("/prompts?prompt=terse", 0),
+    "live": ("/live?run={slow}", 960),
+    "label": ("/label?run={triage}", 960),
+    "prompts": ("/prompts?prompt=terse", 1050),
     "regression": ("/regression?experiment=support-triage", 1500),
-    "settings": ("/settings", 0),
+    "settings": ("/settings", 1000),
 }
 
 
@@ -88,7 +88,7 @@ def shoot(browser: Browser, address: str, path: Path, *, scheme: str, height: in
     if "label" in path.name:
         page.get_by_label("Your name").fill("ann")
         page.keyboard.press("Enter")
-    page.wait_for_timeout(4500)
+    page.wait_for_timeout(6000)
     page.screenshot(path=path)
     context.close()
     smaller(path)
