@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 import yaml
 from aiohttp import web
 
 import bakeoff
-from bakeoff.experiments import LocalStore, load_experiment
+from bakeoff.experiments import LocalStore, experiment_schema, load_experiment
 from bakeoff.gateway import Gateway, ModelRequest, ModelResponse
 from bakeoff.gateway._sim._params import sim_params
 from bakeoff.gateway._sim._skill import correct_probability
@@ -179,6 +180,11 @@ def test_every_example_is_valid_as_it_is_shipped(name: str, tmp_path: Path) -> N
     experiment = load_experiment(tmp_path / "experiment.yaml")
     assert experiment.is_simulated
     assert len(experiment.spec.factors) >= 2
+    raw = yaml.safe_load((tmp_path / "experiment.yaml").read_text())
+    jsonschema.Draft202012Validator(experiment_schema()).validate(raw)
+    raw["targets"][next(iter(raw["targets"]))]["agent"]["memry"] = "none"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.Draft202012Validator(experiment_schema()).validate(raw)
     assert all(variant.agent is not None for variant in experiment.variants.values())
 
 

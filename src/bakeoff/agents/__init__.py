@@ -18,6 +18,7 @@ from bakeoff.agents._retrieval import Bm25, Retriever, open_retriever
 from bakeoff.agents._router import Router, RouterReport, fit_router, load_router
 from bakeoff.agents._spec import AgentSpec
 from bakeoff.agents._target import AgentTarget
+from bakeoff.agents._tier_table import TierRow, tier_table
 from bakeoff.agents._tools import FunctionTool, Tool, ToolContext, ToolOutcome, call_tool
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "RouterReport",
     "Scope",
     "TaskProfile",
+    "TierRow",
     "Tool",
     "ToolContext",
     "ToolOutcome",
@@ -54,5 +56,6 @@ __all__ = [
     "profile_task",
     "recommend_patterns",
     "resolve_agent",
+    "tier_table",
     "traced",
 ]

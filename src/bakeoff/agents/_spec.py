@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -15,11 +15,18 @@ from pydantic import (
     Tag,
     model_validator,
 )
+from typing_extensions import override
 
 from bakeoff.targets import ModelSpec
 
+if TYPE_CHECKING:
+    from pydantic import GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
+
 __all__ = [
     "AcceptSpec",
+    "AgentLimits",
     "AgentSpec",
     "ApproveSpec",
     "BranchSpec",
@@ -29,7 +36,6 @@ __all__ = [
     "FlowNode",
     "GuardSpec",
     "HandoffSpec",
-    "LimitsSpec",
     "LoopSpec",
     "MemorySpec",
     "OutputSpec",
@@ -53,7 +59,21 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class PatternSpec(_Section):
+class _Short(_Section):
+    """A section that may be written as one word."""
+
+    @classmethod
+    @override
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        schema = handler.resolve_ref_schema(handler(core_schema))
+        about = schema.pop("description", "")
+        schema.pop("title", None)
+        if "options" in schema.get("properties", {}):  # those of a pattern stand beside its name
+            schema["additionalProperties"] = True
+        return {"description": about, "anyOf": [{"type": "string"}, schema]}
+
+
+class PatternSpec(_Short):
     """A reasoning pattern with its options. A plain string is short for `{name: ...}`."""
 
     name: str
@@ -109,7 +129,7 @@ class RouteSpec(_Section):
     """Condition in the language of templates, for instance `question | length > 200`; always, when omitted."""
 
 
-class OutputSpec(_Section):
+class OutputSpec(_Short):
     """What a step leaves in the state. A plain string is short for `{type: ...}`."""
 
     type: Literal["text", "label", "number", "boolean", "json", "list"] = "text"
@@ -359,7 +379,7 @@ class ToolSpec(_Section):
         return self
 
 
-class ChunkSpec(_Section):
+class ChunkSpec(_Short):
     """How documents are cut. A plain string is short for `{by: ...}`."""
 
     by: Literal["whole", "fixed", "sentence", "heading", "code"] = "whole"
@@ -401,7 +421,7 @@ class RetrievalSpec(_Section):
     """Model that puts four times `top_k` passages in order before the best are kept."""
 
 
-class MemorySpec(_Section):
+class MemorySpec(_Short):
     """What the agent remembers from turn to turn. A plain string is short for `{policy: ...}`."""
 
     policy: Literal["none", "window", "summary", "retrieval", "hierarchical"] = "none"
@@ -429,7 +449,7 @@ class MemorySpec(_Section):
         return {"policy": value} if isinstance(value, str) else value
 
 
-class ContextSpec(_Section):
+class ContextSpec(_Short):
     """What happens when a conversation fills the window. A plain string is short for `{policy: ...}`."""
 
     policy: Literal["none", "truncate", "drop_middle", "summarise", "hierarchical", "handover"] = "none"
@@ -458,7 +478,7 @@ class ConversationSpec(_Section):
     """What is judged: the last reply, or the list of replies."""
 
 
-class LimitsSpec(_Section):
+class AgentLimits(_Section):
     """When an agent is stopped."""
 
     max_iterations: Annotated[int, Field(ge=1, le=200)] = 8
@@ -493,6 +513,6 @@ class AgentSpec(_StepFields):
     """Order of the steps; as they stand in `steps` when omitted."""
     answer: str | None = None
     """Step or template whose value is the output; the last step that ran when omitted."""
-    limits: LimitsSpec = LimitsSpec()
+    limits: AgentLimits = AgentLimits()
     world: dict[str, Any] = Field(default_factory=dict)
     """Values that templates may use, for constants and factors of one's own."""

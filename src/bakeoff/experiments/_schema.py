@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bakeoff.agents import AgentSpec
 from bakeoff.evaluators import evaluator_schema
 from bakeoff.experiments._spec import ExperimentSpec
 
@@ -18,6 +19,9 @@ def experiment_schema() -> dict[str, Any]:
     evaluators = evaluator_schema()
     schema["$defs"] = {**schema.get("$defs", {}), **evaluators.pop("$defs", {})}
     schema["properties"]["evaluators"]["items"] = evaluators
+    agent = AgentSpec.model_json_schema()
+    schema["$defs"] = {**agent.pop("$defs", {}), **schema["$defs"]}
+    schema["$defs"]["TargetSpec"]["properties"]["agent"] = {"anyOf": [agent, {"type": "null"}], "default": None}
     _allow_short_forms(schema)
     return schema
 
