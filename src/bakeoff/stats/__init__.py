@@ -69,7 +69,8 @@ _SHELVES = {
     """,
     "online": """
         AdjustedDifference GuardrailResult RatioDifference RatioMethod SrmResult adjusted_difference
-        assign_variant cost_per_success guardrail hash_unit ratio_difference ratio_of_means srm_e_value srm_test
+        assign_variant cost_per_success guardrail hash_unit ratio_difference ratio_of_means relative_lift
+        srm_e_value srm_test
     """,
     "planning": """
         ComparisonDesign DetectableDifference Goal Lever MarginMethod PairedBinaryTest PilotDesign
