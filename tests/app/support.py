@@ -23,13 +23,17 @@ def recorded(store: Path, *, n: int = 60, name: str = "recorded", repeats: int =
             "id": f"i{k:03d}",
             "question": f"question number {k}",
             "truth": str(k),
-            "old": str(k if k % 2 else -1),
-            "new": str(k if k % 5 else -1),
+            "old": _answers(k if k % 2 else -1, repeats),
+            "new": _answers(k if k % 5 else -1, repeats),
             "lang": "de" if k % 3 else "en",
         }
         for k in range(n)
     ]
     return bakeoff.run(spec(rows, name=name, repeats=repeats), store=store)
+
+
+def _answers(value: int, repeats: int) -> str | list[str]:
+    return str(value) if repeats == 1 else [str(value)] * repeats
 
 
 def spec(rows: list[dict[str, Any]], *, name: str, repeats: int = 1) -> dict[str, Any]:

@@ -113,3 +113,20 @@ def test_a_filter_narrows_the_items(full: Path, monkeypatch: pytest.MonkeyPatch)
     app.text_input[0].set_value("number 17").run()
     assert not app.exception
     assert any(entry.value == "1 items" for entry in app.caption)
+
+
+def test_a_changed_verdict_asks_for_attention(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded(tmp_path, n=100, name="nightly")
+    recorded(tmp_path, n=8, name="nightly")  # too few items to show anything
+    shown = text_of(open_page("runs", tmp_path, monkeypatch))
+    assert "nightly: new against old is now inconclusive; it was better." in shown
+
+
+def test_an_interrupted_run_asks_for_attention(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = recorded(tmp_path, n=10)
+    path = result.store.run_paths(result.run_id).manifest
+    path.write_text(path.read_text().replace('"complete"', '"running"'))
+    shown = text_of(open_page("runs", tmp_path, monkeypatch))
+    assert "was interrupted" in shown
+    app = open_page("live", tmp_path, monkeypatch)
+    assert "Resume" in [button.label for button in app.button]

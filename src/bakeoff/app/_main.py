@@ -19,7 +19,6 @@ def main() -> None:
     )
     st.logo(str(ASSETS / f"logo-{_state.mode()}.svg"), size="large", icon_image=str(ASSETS / "icon.svg"))
     _state.style()
-    _state.warm_up()
     st.navigation(_pages.build(), expanded=True).run()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import importlib.util
 import ipaddress
 import os
@@ -50,7 +52,19 @@ def serve(
     os.environ[STORE_VARIABLE] = str(store.paths.root.resolve())
     import streamlit
 
+    _warm_up()
+
     streamlit.App(_MAIN).run(config=config)
+
+
+def _warm_up() -> None:
+    """Import what pages need before the first reader comes.
+
+    Here and not in a thread beside them: two threads that import pandas at once can see it half made.
+    """
+    for name in ("pandas", "duckdb", "plotly.graph_objects", "scipy.stats", "bakeoff.experiments", "bakeoff.reports"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
 
 
 def server_config(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import streamlit as st
@@ -45,22 +44,6 @@ def _store_at(path: str) -> LocalStore:
 def the_store() -> LocalStore:
     """Return the store that the dashboard was started on."""
     return _store_at(os.environ.get("BAKEOFF_STORE") or str(default_store()))
-
-
-@st.cache_resource(show_spinner=False)
-def warm_up() -> bool:
-    """Import the heavy libraries once, beside the first page instead of before it."""
-
-    def load() -> None:
-        import contextlib
-
-        with contextlib.suppress(ImportError):
-            import duckdb  # noqa: F401 - imported for its side effect: being there when it is needed
-            import plotly.graph_objects  # noqa: F401
-            import scipy.stats  # noqa: F401
-
-    threading.Thread(target=load, name="bakeoff-warm-up", daemon=True).start()
-    return True
 
 
 def mode() -> Literal["light", "dark"]:

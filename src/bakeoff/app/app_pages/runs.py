@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from bakeoff.app import _launch, _parts, _state
+from bakeoff.app._labels import LabelStore
 from bakeoff.app._pages import page
-from bakeoff.app._text import ago, h
+from bakeoff.app._text import ago, h, line
 from bakeoff.errors import BakeoffError
 from bakeoff.reports import amount_usd, duration
 
@@ -38,6 +39,7 @@ def draw() -> None:
         st.switch_page(page("design"))
     _overview(found)
     _in_progress(found)
+    attention = st.container()
     search, state = st.columns([3, 2], vertical_alignment="bottom")
     with search:
         needle = st.text_input("Search runs", placeholder="Search by name, tag or id", label_visibility="collapsed")
@@ -57,6 +59,8 @@ def draw() -> None:
     with place:
         for manifest in shown[(current - 1) * _PER_PAGE : current * _PER_PAGE]:
             _card(manifest)
+    with attention:
+        _needs_you(found)
 
 
 def _matches(manifest: Manifest, needle: str, state: str) -> bool:
@@ -116,6 +120,56 @@ def _in_progress(found: Sequence[Manifest]) -> None:
         st.page_link(page("live"), label="Watch", icon=":material/monitoring:", query_params={"run": running[0].run_id})
 
 
+def _needs_you(found: Sequence[Manifest]) -> None:
+    """Show what waits for a person: verdicts that changed, runs to resume, labels wanted."""
+    notes = [f"{m.name} ({m.run_id[-4:]}) was interrupted: resume it on the Live page." for m in found if _is_stuck(m)]
+    notes = [*_changed_verdicts(found), *notes[:3], *_labels_wanted(found)]
+    if notes:
+        _state.html(_parts.warnings(notes[:6], "What needs a person"))
+
+
+def _is_stuck(manifest: Manifest) -> bool:
+    return manifest.status == "interrupted"
+
+
+def _labels_wanted(found: Sequence[Manifest]) -> list[str]:
+    path = _state.the_store().paths.control
+    if not path.exists():
+        return []
+    known = {m.run_id for m in found}
+    labels = LabelStore(path)
+    notes = []
+    for queue in labels.queues()[:10]:
+        done = len({(x.item_id, x.repeat, x.variant) for x in labels.labels(queue)})
+        if queue.run_id in known and done < queue.n_tasks:
+            notes.append(f"{queue.n_tasks - done:,} answers wait for labels in the queue {line(queue.name, 60)!r}.")
+    return notes[:2]
+
+
+def _changed_verdicts(found: Sequence[Manifest]) -> list[str]:
+    """Compare the newest run of each experiment with the one before."""
+    named: dict[str, list[Manifest]] = {}
+    for manifest in found:
+        if manifest.status == "complete":
+            named.setdefault(manifest.name, []).append(manifest)
+    notes: list[str] = []
+    for name, runs in list(named.items())[:8]:
+        if len(runs) < 2:
+            continue
+        new, old = _verdicts(runs[0]), _verdicts(runs[1])
+        changed = [pair for pair in new if pair in old and new[pair] != old[pair]]
+        notes += [f"{name}: {a} against {b} is now {new[a, b]}; it was {old[a, b]}." for a, b in changed[:2]]
+    return notes[:3]
+
+
+def _verdicts(manifest: Manifest) -> dict[tuple[str, str], str]:
+    try:
+        analysis = _state.analysis_of(manifest, primary_only=True)
+    except BakeoffError:
+        return {}
+    return {(c.candidate, c.baseline): c.label for m in analysis.metrics for c in m.comparisons}
+
+
 def _card(manifest: Manifest) -> None:
     with st.container(
         border=True, horizontal=True, vertical_alignment="center", gap="medium", key=f"card_{manifest.run_id}"
@@ -150,10 +204,10 @@ def _card_html(manifest: Manifest) -> str:
         amount_usd(manifest.cost_usd),
         duration(manifest.seconds),
     ]
-    line = "".join(f"<span>{h(fact, 60)}</span>" for fact in facts)
+    listed = "".join(f"<span>{h(fact, 60)}</span>" for fact in facts)
     return (
         f'<div class="bo bo-run"><div class="top"><b>{h(manifest.name, 90)}</b>{state}{chips}{simulated}</div>'
-        f'<div class="say">{h(answer, 300)}</div><div class="facts">{line}</div></div>'
+        f'<div class="say">{h(answer, 300)}</div><div class="facts">{listed}</div></div>'
     )
 
 
