@@ -88,6 +88,8 @@ def test_what_the_function_raises_is_a_failed_trial(tmp_path: Path) -> None:
         ((ROWS, "not callable", ["numeric"]), "must be callable, got str 'not callable'"),
         ((ROWS, right, []), "evaluators must be a list with at least one entry"),
         ((ROWS, right, "numeric"), "evaluators must be a list with at least one entry"),
+        ((ROWS, right, len), "evaluators must be a list with at least one entry"),
+        ((ROWS, {"": right}, ["numeric"]), "a task needs a name"),
         ((42, right, ["numeric"]), "data must be a file, a DataFrame, a list of dicts or a callable, got int"),
         (([], right, ["numeric"]), "no items|empty|no rows"),
     ],
@@ -123,3 +125,47 @@ def test_importing_bakeoff_is_light() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     for heavy in ("litellm", "mlflow", "streamlit", "scipy", "statsmodels", "pandas", "numpy", "duckdb", "plotly"):
         assert f"'{heavy}'" not in loaded
+
+
+def test_a_result_in_which_everything_failed_says_why(tmp_path: Path) -> None:
+    def needs_more(x: int, y: int) -> int:
+        return x + y
+
+    result = bakeoff.evaluate(ROWS, needs_more, ["exact_match"], store=tmp_path)
+    assert result.headline.startswith("No answer: every trial failed. the function needs x, y")
+    assert result.leaderboard()["exact_match"].isna().all()
+    assert "every trial failed" in result._repr_html_()
+
+
+def test_an_evaluator_with_several_scores_may_come_first(tmp_path: Path) -> None:
+    def multi(output: int, expected: int) -> dict[str, float]:
+        return {"near": 1 / (1 + abs(output - expected)), "size": float(output)}
+
+    result = bakeoff.evaluate(ROWS, {"a": right, "b": wrong_on_odd}, [multi], store=tmp_path)
+    assert list(result.leaderboard()["multi.near"]) == [1.0, 0.75]
+    assert "On multi.near" in result.headline
+
+
+def test_what_is_no_answer_is_a_failed_trial(tmp_path: Path) -> None:
+    answers: dict[str, Any] = {"g": (i for i in []), "o": object(), "n": None, "nan": float("nan")}
+    rows = [{"id": key, "text": key, "expected": 1} for key in answers]
+    frame = bakeoff.evaluate(rows, lambda text: answers[text], ["exact_match"], store=tmp_path).to_frame()
+    assert not frame["ok"].any()
+    assert frame["exact_match"].isna().all()
+    assert frame.set_index("item_id").loc["g", "error"].startswith("the function gave a generator")
+
+
+def test_a_row_that_lacks_an_input_is_missing_not_wrong(tmp_path: Path) -> None:
+    rows = [{"id": "a", "text": "x", "expected": 1}, {"id": "b", "txt": "x", "expected": 1}]
+    frame = bakeoff.evaluate(rows, right, ["numeric"], store=tmp_path).to_frame().set_index("item_id")
+    assert frame.loc["b", "error"].startswith("the function needs text")
+    assert frame["numeric"].isna().tolist() == [False, True]
+
+
+def test_exit_in_a_task_and_lambdas_as_evaluators(tmp_path: Path) -> None:
+    def leaves(text: str) -> int:
+        raise SystemExit(3)
+
+    result = bakeoff.evaluate(ROWS, leaves, [lambda output: True, lambda output: False], store=tmp_path)
+    assert set(result.to_frame()["error"]) == {"SystemExit: 3"}
+    assert [metric.metric for metric in result.analysis.metrics] == ["lambda", "lambda_2"]

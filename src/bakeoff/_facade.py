@@ -171,11 +171,13 @@ async def evaluate_async(
 
     tasks = dict(task) if isinstance(task, Mapping) else {_task_name(task): task}
     for key, function in tasks.items():
+        if not key.strip():
+            raise SpecError("a task needs a name that is not empty")
         if not callable(function):
             raise SpecError(f"task {key!r} must be callable, got {type(function).__name__} {function!r}")
-    if not evaluators or isinstance(evaluators, str):
+    if not isinstance(evaluators, list | tuple) or not evaluators:
         raise SpecError(f"evaluators must be a list with at least one entry, got {evaluators!r}")
-    built = load_evaluators(list(evaluators))
+    built = load_evaluators(_named(evaluators))
     spec: dict[str, Any] = {
         "name": name,
         "dataset": str(data) if isinstance(data, str | Path) else {"rows": []},
@@ -220,6 +222,21 @@ async def _execute(
 
         await asyncio.to_thread(log_run, kept, manifest.run_id, experiment.spec.mlflow)
     return RunResult(kept, manifest.run_id)
+
+
+def _named(evaluators: Sequence[Any]) -> list[Any]:
+    """Give each lambda a name of its own: `lambda`, `lambda_2`, ..."""
+    from bakeoff.evaluators import load_evaluator
+
+    named: list[Any] = []
+    lambdas = 0
+    for entry in evaluators:
+        if getattr(entry, "__name__", "") == "<lambda>":
+            lambdas += 1
+            name = "lambda" if lambdas == 1 else f"lambda_{lambdas}"
+            entry = load_evaluator(entry).model_copy(update={"name": name})
+        named.append(entry)
+    return named
 
 
 def _rows(data: Any) -> Any:

@@ -163,3 +163,15 @@ async def test_segments_are_adjusted_over_their_field(store: LocalStore) -> None
 async def test_a_segment_that_no_item_has_is_said(store: LocalStore) -> None:
     with pytest.raises(SpecError, match="no item has the metadata field 'tongue'"):
         await analysed(store, {"a": ["1"] * 9, "b": ["0"] * 9}, "exact_match", analysis={"segments": ["tongue"]})
+
+
+async def test_another_metric_has_its_own_headline_and_no_borrowed_margin(store: LocalStore) -> None:
+    columns = {"a": ["1"] * 40, "b": ["000"] * 40}
+    analysis = await analysed(
+        store, columns, "exact_match", evaluators=["exact_match", "length"], analysis={"margin": 0.5}
+    )
+    other = analyse(store, analysis.run_id, primary="length")
+    assert other.headline.startswith("On length:")
+    assert analysis.margin == 0.5
+    assert other.margin is None
+    assert {c.label for c in analysis.metric("length").comparisons} <= {"higher", "lower", "inconclusive"}

@@ -170,3 +170,45 @@ def test_a_wrong_section_does_not_hide_what_else_is_wrong(tmp_path: Path) -> Non
 def test_an_unknown_simulated_model_is_said_with_its_place(tmp_path: Path) -> None:
     (found,) = problems(tmp_path, GOOD.replace("sim/small", "sim/smal"))
     assert found.startswith("experiment.yaml:11: models.small: 'sim/smal' is not a simulated model")
+
+
+TARGETS = """
+name: demo
+dataset: {rows: [{id: a, question: x, expected: "1", old: "1"}], inputs: [question]}
+targets: {t: %s}
+evaluators: [exact_match]
+"""
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("{python: 'nofile.py:f'}", "there is no file"),
+        ("{python: 'app.py:nothing'}", "has no callable 'nothing'; it has answer"),
+        ("{http: {url: 'http://x/${NO_SUCH_VARIABLE}'}}", "NO_SUCH_VARIABLE, which is not set"),
+        ("{command: [no-such-program]}", "there is no program 'no-such-program'"),
+    ],
+)
+def test_targets_that_cannot_be_opened(tmp_path: Path, target: str, message: str) -> None:
+    (tmp_path / "app.py").write_text("def answer(question): return 1\n")
+    (found,) = problems(tmp_path, TARGETS % target)
+    assert found.startswith("experiment.yaml:4: targets.t: ")
+    assert message in found
+
+
+def test_recorded_answers_without_repeats(tmp_path: Path) -> None:
+    (found,) = problems(tmp_path, TARGETS % "{recorded: old}" + "repeats: 3\n")
+    assert "holds one answer for each item, but `repeats` is 3" in found
+
+
+@pytest.mark.parametrize(
+    ("analysis", "message"),
+    [
+        ("{interval: huhu}", "analysis.interval: interval must be one of"),
+        ("{test: boschloo}", "analysis.test: "),
+        ("{margin: 3}", "analysis.margin: 3 is as large as the whole scale of contains, which goes from 0 to 1"),
+    ],
+)
+def test_an_analysis_that_cannot_work_is_said_before_the_run(tmp_path: Path, analysis: str, message: str) -> None:
+    (found,) = problems(tmp_path, GOOD + f"analysis: {analysis}\n")
+    assert message in found

@@ -22,9 +22,11 @@ __all__ = [
     "JsonOption",
     "RunArgument",
     "StoreOption",
+    "cache_dir",
     "console",
     "load_env",
     "print_json",
+    "printable",
     "store_at",
     "table",
 ]
@@ -47,6 +49,20 @@ def store_at(path: Path | None) -> LocalStore:
     from bakeoff.experiments import open_store
 
     return open_store(path)
+
+
+def cache_dir(store: LocalStore) -> Path | None:
+    """Return where a data set may be laid down; a temporary folder where the store cannot be written.
+
+    Looking at an experiment needs no store: `validate` and `plan` work beside one that is read-only.
+    """
+    from bakeoff.errors import StoreError
+
+    try:
+        store.paths.create()
+    except StoreError:
+        return None
+    return store.paths.datasets
 
 
 def load_env(path: Path | None) -> None:
@@ -93,8 +109,12 @@ def _cell(value: Any) -> Any:
 
     if isinstance(value, Text):
         return value
-    text = "-" if value is None or (isinstance(value, float) and value != value) else str(value)
-    return Text("".join(char if char.isprintable() or char == "\n" else " " for char in text))
+    return Text(printable("-" if value is None or (isinstance(value, float) and value != value) else str(value)))
+
+
+def printable(text: str) -> str:
+    """Take out what could move the cursor or rewrite the screen: an error may quote what a model said."""
+    return "".join(char if char.isprintable() or char == "\n" else " " for char in text)
 
 
 def print_json(data: object) -> None:

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from bakeoff.cli._common import EnvFileOption, JsonOption, StoreOption, console, load_env, print_json, store_at, table
+from bakeoff.cli._common import (
+    EnvFileOption,
+    JsonOption,
+    StoreOption,
+    cache_dir,
+    console,
+    load_env,
+    print_json,
+    store_at,
+    table,
+)
 from bakeoff.errors import SpecError
 
 __all__ = ["evaluators", "init", "plan", "schema", "validate"]
@@ -42,7 +52,7 @@ def validate(
     from bakeoff.experiments import load_experiment
 
     load_env(env_file)
-    experiment = load_experiment(file, cache_dir=store_at(store).paths.datasets, check_keys=keys)
+    experiment = load_experiment(file, cache_dir=cache_dir(store_at(store)), check_keys=keys)
     if experiment.spec.gate:
         from bakeoff.regression import check_gate
 
@@ -66,7 +76,7 @@ def plan(
 
     load_env(env_file)
     kept = store_at(store)
-    experiment = load_experiment(file, cache_dir=kept.paths.datasets, check_keys=False)
+    experiment = load_experiment(file, cache_dir=cache_dir(kept), check_keys=False)
     forecast = plan_run(experiment, store=kept)
     if as_json:
         data = asdict(forecast)

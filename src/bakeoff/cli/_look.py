@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -33,18 +34,16 @@ def runs(
         return
     rows = []
     for manifest in found:
-        done = manifest.counts.get("trials")
-        if done is None:
-            done = int((kept.status(manifest.run_id) or {}).get("done", 0))
+        live = {} if manifest.counts else kept.status(manifest.run_id) or {}
         rows.append(
             (
                 manifest.run_id,
                 manifest.status,
-                f"{done:,}/{manifest.planned_trials:,}",
-                manifest.counts.get("failed", "-"),
+                f"{manifest.counts.get('trials', live.get('done', 0)):,}/{manifest.planned_trials:,}",
+                manifest.counts.get("failed", live.get("failed", "-")),
                 len(manifest.variants),
-                amount_usd(manifest.cost_usd),
-                duration(manifest.seconds),
+                amount_usd(live.get("spent_usd", manifest.cost_usd)),
+                duration(manifest.seconds or live.get("elapsed_s", 0.0)),
                 "simulated" if manifest.is_simulated else "",
             )
         )
@@ -97,14 +96,17 @@ def compare(
         chosen = "all" if pairs == "all" else "baseline"
     if alpha is not None and not 0 < alpha < 1:
         raise SpecError(f"--alpha must be between 0 and 1, got {alpha}")
-    if margin is not None and margin <= 0:
+    if margin is not None and not 0 < margin < inf:
         raise SpecError(f"--margin must be positive, got {margin}")
     if len(names) > 2:
         raise SpecError(f"compare takes one or two runs, got {len(names)}")
     if len(names) == 2:
         analysis = analyse_two(kept, names[0], names[1], metric=metric, alpha=alpha, margin=margin)
     else:
-        analysis = analyse(kept, names[0], baseline=baseline, pairs=chosen, alpha=alpha, margin=margin)
+        analysis = analyse(kept, names[0], baseline=baseline, pairs=chosen, alpha=alpha, margin=margin, primary=metric)
+    shown = analysis.metric(metric)
+    if margin is not None and margin >= 1 and shown.kind in ("binary", "bounded"):
+        raise SpecError(f"--margin {margin:g} is as large as the whole scale of {shown.metric}, which goes from 0 to 1")
     if as_json:
         print_json(analysis.to_dict())
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import isnan
 from typing import TYPE_CHECKING
 
-from bakeoff.cli._common import console, table
+from bakeoff.cli._common import console, printable, table
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -30,7 +30,7 @@ def print_analysis(analysis: Analysis, *, metric: str | None = None, words: bool
 
     out = console()
     out.print()
-    out.print(Text(analysis.headline, style="bold"))
+    out.print(Text(printable(analysis.headline), style="bold"))
     chosen = [analysis.metric(metric)] if metric else list(analysis.metrics)
     for entry in chosen:
         _leaderboard(analysis, entry)
@@ -40,10 +40,10 @@ def print_analysis(analysis: Analysis, *, metric: str | None = None, words: bool
         _segments(analysis)
     for text in (analysis.allocation, analysis.confirmation.words if analysis.confirmation else ""):
         if text:
-            out.print(Text(text))
+            out.print(Text(printable(text)))
             out.print()
     for warning in analysis.warnings:
-        out.print(Text(f"! {warning}", style="yellow"))
+        out.print(Text(f"! {printable(warning)}", style="yellow"))
     if analysis.warnings:
         out.print()
 
@@ -153,5 +153,5 @@ def _comparisons(analysis: Analysis, metric: MetricAnalysis, *, words: bool) -> 
     table(f"{metric.metric}: paired by item{correction}", columns, rows, right=(2, 3, 4))
     if words:
         for c in metric.comparisons:
-            console().print(Text(c.words))
+            console().print(Text(printable(c.words)))
             console().print()

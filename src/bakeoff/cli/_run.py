@@ -36,9 +36,10 @@ def run(
     refresh: Annotated[bool, typer.Option("--refresh", help="Ask again and overwrite the cache.")] = False,
     report: _ReportOption = True,
     mlflow: _MlflowOption = True,
+    gate: Annotated[bool, typer.Option("--gate/--no-gate", help="Decide the spec's gate, and obey it.")] = True,
     quiet: _QuietOption = False,
 ) -> None:
-    """Run an experiment, print the comparison, write the report."""
+    """Run an experiment, print the comparison, write the report; exit as its gate says, where it has one."""
     load_env(env_file)
     changes: dict[str, dict[str, Any]] = {"limits": {}, "gateway": {}, "dataset": {}}
     if concurrency is not None:
@@ -51,7 +52,7 @@ def run(
         changes["dataset"]["limit"] = limit
     kept = store_at(store)
     experiment = _load(file, kept, changes)
-    _go(experiment, kept, resume=None, retry_errors=False, report=report, mlflow=mlflow, quiet=quiet)
+    _go(experiment, kept, resume=None, retry_errors=False, report=report, mlflow=mlflow, quiet=quiet, gate=gate)
 
 
 def resume(
@@ -103,6 +104,7 @@ def score(
 def _load(file: Path, store: LocalStore, changes: dict[str, dict[str, Any]]) -> Experiment:
     from bakeoff.experiments import ExperimentSpec, load_experiment, parse_spec
 
+    store.paths.create()
     if not any(changes.values()):
         return load_experiment(file, cache_dir=store.paths.datasets)
     spec, _ = parse_spec(file)
@@ -120,6 +122,7 @@ def _go(
     report: bool,
     mlflow: bool,
     quiet: bool,
+    gate: bool = True,
 ) -> None:
     if experiment.spec.gate:
         from bakeoff.regression import check_gate
@@ -135,7 +138,7 @@ def _go(
             console(stderr=True).print(f"stopped: {manifest.stopped_because}")
         console(stderr=True).print(f"go on with: bakeoff resume {manifest.run_id}")
         raise typer.Exit(130 if "interrupt" in (manifest.stopped_because or "") else 4)
-    if experiment.spec.gate:
+    if experiment.spec.gate and gate:
         from bakeoff.cli._regression import obey_gate
 
         def again(wider: Experiment) -> Manifest:

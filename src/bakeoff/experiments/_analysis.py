@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from bakeoff.errors import SpecError, StatsError
 from bakeoff.experiments._answer import Analysis, Comparison, MetricAnalysis, Resources, VariantScore
 from bakeoff.experiments._cube import ItemInfo, ScoreCube, item_info, score_cubes
 from bakeoff.experiments._headline import headline, methods
@@ -24,7 +25,7 @@ from bakeoff.experiments._watched import Watch, watch_of, watched_differences, w
 from bakeoff.stats import Difference, Estimate, adjust, compare, decide, describe, summarize, tied_set
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -44,6 +45,7 @@ def analyse(
     pairs: Literal["baseline", "all"] | None = None,
     alpha: float | None = None,
     margin: float | None = None,
+    primary: str | None = None,
 ) -> Analysis:
     """Analyse a run, sealed or in progress, by its declared plan.
 
@@ -54,7 +56,8 @@ def analyse(
         metrics: Only these metrics.
         pairs: Compare with the `baseline` or `all` pairs, instead of what was declared.
         alpha: Level, instead of the declared one.
-        margin: Largest difference that does not matter, instead of the declared one.
+        margin: Largest difference of the primary metric that does not matter, instead of the declared one.
+        primary: Metric that decides, instead of the declared one.
 
     Raises:
         SpecError: A variant or metric that the run does not have.
@@ -62,6 +65,9 @@ def analyse(
     manifest = store.manifest(run_id)
     plan = Question.of(manifest, baseline=baseline, pairs=pairs, alpha=alpha, margin=margin)
     cubes = score_cubes(store, manifest, metrics=metrics)
+    manifest = _with_primary(manifest, list(cubes), primary)
+    if primary is not None:
+        plan = replace(plan, margin=margin)  # a declared margin is meant for the declared metric
     items = item_info(store, manifest)
     watch = watch_of(manifest, items)
     analysed = tuple(_metric(cube, manifest, plan, items, watch) for cube in cubes.values())
@@ -69,13 +75,36 @@ def analyse(
     warnings = health_warnings(manifest, cubes, resources)
     confirmed = _confirmation(cubes.get(manifest.primary), analysed, manifest, plan, items, watch)
     answer = _assemble(manifest, plan, analysed, resources, warnings, confirmed)
-    primary = cubes.get(manifest.primary)
-    if primary is None or primary.is_label or watch is not None:
+    decides = cubes.get(manifest.primary)
+    if decides is None or decides.is_label or watch is not None:
         return answer
     parts = segment_of(
-        store, manifest, primary, items, plan, lambda cube, few: _metric(cube, manifest, plan, few, None, tied=False)
+        store, manifest, decides, items, plan, lambda cube, few: _metric(cube, manifest, plan, few, None, tied=False)
     )
     return replace(answer, segments=parts)
+
+
+def _failure(resources: Sequence[Resources]) -> str:
+    """Say why there is no answer when every trial failed."""
+    trials, failed = sum(entry.trials for entry in resources), sum(entry.failed for entry in resources)
+    if not trials or failed < trials:
+        return ""
+    samples = [message for entry in resources for message in entry.error_samples.values() if message]
+    return f"No answer: every trial failed. {samples[0].splitlines()[0][:300] if samples else ''}".strip()
+
+
+def _with_primary(manifest: Manifest, found: Sequence[str], asked: str | None) -> Manifest:
+    """Return the manifest with the metric that decides, as the scores name it.
+
+    An evaluator that gives several scores names them itself (`mine.clarity`); the first of them stands for `mine`.
+    """
+    wanted = asked or manifest.primary
+    if wanted not in found:
+        parts = [name for name in found if name.startswith(f"{wanted}.")]
+        if asked is not None and not parts:
+            raise SpecError(f"there is no metric {asked!r}; this run has {', '.join(found) or 'none'}")
+        wanted = parts[0] if parts else wanted
+    return manifest if wanted == manifest.primary else manifest.model_copy(update={"primary": wanted})
 
 
 def analyse_cubes(
@@ -142,7 +171,7 @@ def _assemble(
         failed=sum(entry.failed for entry in resources),
         cost_usd=manifest.cost_usd if manifest.status in ("complete", "partial") else spent,
         seconds=manifest.seconds,
-        headline=headline(analysed, manifest, plan),
+        headline=_failure(resources) or headline(analysed, manifest, plan),
         methods=methods(analysed, manifest, plan),
         allocation=allocation_words(manifest, trials, plan.alpha),
         confirmation=confirmed,
@@ -165,6 +194,8 @@ def _metric(
         role = "primary"
     elif cube.metric in plan.guardrails:
         role = "guardrail"
+    if role != "primary":  # margin and methods were declared for the metric that decides
+        plan = replace(plan, margin=None, interval=None, test=None)
     comparisons: tuple[Comparison, ...] = ()
     if kind != "label":
         comparisons = _comparisons(cube, kind, plan, items, direction, watch)
@@ -300,6 +331,28 @@ def _compared(
     *,
     higher_is_better: bool,
 ) -> Difference:
+    options = {"interval": plan.interval, "test": plan.test}
+    try:
+        return _compare(cube, candidate, baseline, kind, plan, items, higher_is_better, options)
+    except StatsError as error:
+        if plan.interval is None and plan.test is None:
+            raise
+        # An old run stays readable: the method it asks for does not fit its data.
+        found = _compare(cube, candidate, baseline, kind, plan, items, higher_is_better, {})
+        note = f"the declared method was not used: {error}"
+        return replace(found, warnings=(*found.warnings, note))
+
+
+def _compare(
+    cube: ScoreCube,
+    candidate: str,
+    baseline: str,
+    kind: str,
+    plan: Question,
+    items: ItemInfo,
+    higher_is_better: bool,
+    options: Mapping[str, str | None],
+) -> Difference:
     return compare(
         cube.of(candidate),
         cube.of(baseline),
@@ -310,8 +363,8 @@ def _compared(
         alternative=plan.alternative,
         margin=plan.margin,
         higher_is_better=higher_is_better,
-        interval=plan.interval,
-        test=plan.test,
+        interval=options.get("interval"),
+        test=options.get("test"),
         rng=plan.seed,
     )
 

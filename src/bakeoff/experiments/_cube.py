@@ -35,6 +35,8 @@ class ScoreCube:
     is_label: bool
     labels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Counts of words by variant, for a label metric."""
+    sample_error: str = ""
+    """Why one of the missing scores is missing."""
 
     def of(self, variant: str) -> NDArray[np.float64]:
         """Return the scores of a variant, shape (items,) or (items, repeats)."""
@@ -54,10 +56,17 @@ class ItemInfo:
 
 def score_cubes(store: LocalStore, manifest: Manifest, *, metrics: Sequence[str] | None = None) -> dict[str, ScoreCube]:
     """Read the scores of a run, metric by metric in the order of the spec."""
-    table = store.scores(manifest.run_id, columns=["variant", "item", "repeat", "metric", "value", "type", "label"])
+    table = store.scores(
+        manifest.run_id, columns=["variant", "item", "repeat", "metric", "value", "type", "label", "error"]
+    )
     variants = manifest.variant_names
     variant_codes = _codes(table.column("variant"), {name: index for index, name in enumerate(variants)})
     found = _distinct(table.column("metric"))
+    found += [  # declared, and no trial got as far as a score
+        info.metric
+        for info in manifest.metrics
+        if not any(name == info.metric or name.startswith(f"{info.metric}.") for name in found)
+    ]
     wanted = {name: index for index, name in enumerate(_ordered(found, manifest)) if metrics is None or name in metrics}
     metric_codes = _codes(table.column("metric"), wanted)
     items = floats(table.column("item")).astype(np.int64)
@@ -78,6 +87,7 @@ def score_cubes(store: LocalStore, manifest: Manifest, *, metrics: Sequence[str]
             is_binary=bool(present.size) and bool((present == 0).all()),
             is_label=bool(present.size) and bool((present == 2).any()),
             labels=_label_counts(table.take(rows)) if (present == 2).any() else {},
+            sample_error=_first(table.column("error").take(rows)) if len(present) < len(rows) else "",
         )
     return cubes
 
@@ -92,6 +102,11 @@ def item_info(store: LocalStore, manifest: Manifest) -> ItemInfo:
         weights = np.nan_to_num(floats(weight), nan=1.0)
     ids = np.asarray(table.column("id").to_pylist(), dtype=object)
     return ItemInfo(ids=ids, clusters=clusters, weights=weights)
+
+
+def _first(column: pa.ChunkedArray) -> str:
+    present = column.drop_null()
+    return str(present[0].as_py()) if len(present) else ""
 
 
 def _label_counts(table: pa.Table) -> dict[str, dict[str, int]]:

@@ -74,7 +74,10 @@ def _unscored(manifest: Manifest, cubes: Mapping[str, ScoreCube], resources: Seq
             continue
         lacking = answered - int((~np.isnan(cube.values)).sum())
         if lacking > 0:
-            warnings.append(f"{lacking} answered trials have no score for {name}: they are missing, not zero.")
+            text = f"{lacking} answered trials have no score for {name}: they are missing, not zero."
+            if cube.sample_error:
+                text += f" For instance: {cube.sample_error.splitlines()[0][:200]}."
+            warnings.append(text)
     return warnings
 
 

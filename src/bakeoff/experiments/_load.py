@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from pydantic import ValidationError
 
 from bakeoff.agents import resolve_agent
 from bakeoff.datasets import open_dataset
-from bakeoff.errors import BakeoffError, SpecError, SpecProblem
+from bakeoff.errors import BakeoffError, SpecError, SpecProblem, StatsError
 from bakeoff.evaluators import load_evaluator
 from bakeoff.experiments._problems import problems_of
 from bakeoff.experiments._spec import ExperimentSpec
@@ -19,7 +20,8 @@ from bakeoff.experiments._variants import expand_variants
 from bakeoff.experiments._yaml import Document, read_yaml
 from bakeoff.gateway import missing_env, price_of
 from bakeoff.prompts import load_prompt
-from bakeoff.targets import resolve_variant
+from bakeoff.stats import compare
+from bakeoff.targets import check_target, resolve_variant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -153,8 +155,11 @@ def load_experiment(
     found = loader.evaluators() if evaluators is None else list(evaluators)
     loader.check_analysis(variants, found)
     dataset = loader.dataset(cache_dir, data, variants)
+    loader.check_method(found)
+    loader.check_targets(os.environ if env is None else env, callables or {})
     if dataset is not None:
         loader.check_variables(variants, dataset)
+        loader.check_recorded(variants, dataset)
     if check_keys:
         loader.check_keys(variants, os.environ if env is None else env)
     loader.raise_if_any()
@@ -281,6 +286,48 @@ class _Loader:
         except BakeoffError as error:
             self.adopt(error, "dataset")
             return None
+
+    def check_method(self, evaluators: Sequence[Evaluator]) -> None:
+        """Try the declared methods and margin on a few made-up scores, so that they cannot fail after the run."""
+        analysis = self.spec.analysis
+        infos = [info for evaluator in evaluators for info in evaluator.metrics]
+        primary = next((info for info in infos if info.name == analysis.primary), infos[0] if infos else None)
+        if primary is None or primary.score_kind == "label":
+            return
+        bounded = primary.score_kind in ("binary", "bounded")
+        if analysis.margin is not None and bounded and analysis.margin >= 1:
+            fix = f"write {analysis.margin / 100:g} for {analysis.margin:g} points" if analysis.margin <= 100 else ""
+            message = f"{analysis.margin:g} is as large as the whole scale of {primary.name}, which goes from 0 to 1"
+            self.add(message, "analysis", "margin", fix=fix)
+        rng = np.random.default_rng(0)
+        shape = (60, self.spec.repeats) if self.spec.repeats > 1 else (60,)
+        binary = primary.score_kind == "binary"
+        left, right = (rng.integers(0, 2, shape) if binary else rng.random(shape) for _ in range(2))
+        for key, options in (("interval", {"interval": analysis.interval}), ("test", {"test": analysis.test})):
+            if options[key] is None:
+                continue
+            try:
+                compare(left, right, kind=primary.score_kind or "continuous", **options)
+            except StatsError as error:
+                self.add(str(error), "analysis", key, fix="leave it out to have the method chosen for the data")
+
+    def check_targets(self, env: Mapping[str, str], callables: Mapping[str, Callable[..., Any]]) -> None:
+        for name, target in self.spec.targets.items():
+            try:
+                check_target(target, name=name, base_dir=self.base_dir, env=env, known=callables)
+            except SpecError as error:
+                self.adopt(error, "targets", name)
+
+    def check_recorded(self, variants: Mapping[str, VariantTarget], dataset: Dataset) -> None:
+        if self.spec.repeats == 1:
+            return
+        sample = dataset.head(50)
+        for variant in variants.values():
+            path = variant.spec.recorded
+            answers = [item.recorded[path] for item in sample if path in item.recorded] if path is not None else []
+            if answers and not any(isinstance(answer, list) for answer in answers):
+                message = f"{path!r} holds one answer for each item, but `repeats` is {self.spec.repeats}"
+                self.add(message, "targets", variant.name, fix="set `repeats: 1`, or record a list of answers")
 
     def check_variables(self, variants: Mapping[str, VariantTarget], dataset: Dataset) -> None:
         checked: set[tuple[str, frozenset[str]]] = set()

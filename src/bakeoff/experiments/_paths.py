@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -47,6 +48,20 @@ class RunPaths:
     def run_id(self) -> str:
         """Name of the run."""
         return self.folder.name
+
+    def create(self) -> None:
+        """Make the run's folder.
+
+        Raises:
+            StoreError: The store cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True)
+        except OSError as error:
+            raise StoreError(
+                f"the store {str(self.folder.parent.parent)!r} cannot be written: {error.strerror}; "
+                "choose another with --store"
+            ) from error
 
     @property
     def manifest(self) -> Path:
@@ -129,6 +144,8 @@ class StorePaths:
         try:
             self.runs.mkdir(parents=True, exist_ok=True)
             self.datasets.mkdir(exist_ok=True)
+            if not os.access(self.runs, os.W_OK):
+                raise PermissionError(errno.EACCES, "no permission")
             ignore = self.root / ".gitignore"
             if not ignore.exists():
                 ignore.write_text("*\n")

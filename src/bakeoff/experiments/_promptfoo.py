@@ -136,7 +136,7 @@ def _spec(
     spec: dict[str, Any] = {"name": slug(str(data.get("description") or config.parent.resolve().name or "promptfoo"))}
     if data.get("description"):
         spec["description"] = str(data["description"])[:1000]
-    spec["dataset"] = {"path": "tests.jsonl", "id": "id", "inputs": "inputs", "metadata": "metadata"}
+    spec["dataset"] = "tests.jsonl"
     spec["prompts"] = prompts
     spec["models"] = models
     spec["factors"] = {"prompt": list(prompts), "model": list(models)}

@@ -65,8 +65,9 @@ async def rescore_run(
         for evaluator in built
         for info in evaluator.metrics
     ]
+    store.paths.create()
     paths = store.run_paths(new_run_id(old.name))
-    paths.folder.mkdir(parents=True)
+    paths.create()
     analysis = {
         key: value for key, value in old.spec.get("analysis", {}).items() if key not in ("primary", "guardrails")
     }

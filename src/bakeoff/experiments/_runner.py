@@ -13,10 +13,11 @@ import os
 import socket
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from random import Random
 from typing import TYPE_CHECKING, Any
 
-from bakeoff.errors import BudgetExceeded, StoreError, TargetError
+from bakeoff.errors import BudgetExceeded, ProviderError, StoreError, TargetError
 from bakeoff.evaluators import EvaluatorContext, begin_scoring, finish_scoring, score_trial
 from bakeoff.experiments._allocation import Round, open_allocation
 from bakeoff.experiments._control import Control, Steering
@@ -87,7 +88,7 @@ async def execute(
     store.create()
     paths = store.run(resume or new_run_id(experiment.spec.name))
     if resume is None:
-        paths.folder.mkdir(parents=True)
+        paths.create()
     elif not paths.manifest.exists():
         raise StoreError(f"there is no run {resume!r} in {str(store.root)!r}; `bakeoff runs` lists them")
     lock = RunLock(paths.lock)
@@ -144,6 +145,7 @@ class _Session:
         self._charged_size = (0.0, 0)
         self._charge_step_usd = _charge_step_usd(experiment.spec.budget)
         self._error: BaseException | None = None
+        self._jitter = Random()  # noqa: S311 - spreads retries, keeps no secret
         self._hopeless: dict[str, int] = dict.fromkeys(experiment.variants, 0)
         self._workers: set[asyncio.Task[None]] = set()
         self._gateway: Gateway | None = None
@@ -170,6 +172,7 @@ class _Session:
                     repeats=self.experiment.spec.repeats,
                     stream=self.experiment.spec.gateway.stream,
                     choices=self.experiment.choices if self.experiment.is_simulated else (),
+                    input_names={name for item in self.experiment.dataset.head(50) for name in item.inputs},
                 )
                 stack.push_async_callback(factory.aclose)
                 self.targets: dict[str, Target] = {
@@ -276,9 +279,26 @@ class _Session:
             self._error = self._error or error
             self.steering.stop(f"{type(error).__name__}: {error}")
 
+    async def _answer(self, trial: _Trial) -> TargetResult:
+        """Ask the target; what may pass is tried again. Model calls were already retried by the gateway."""
+        limits = self.experiment.spec.limits
+        for attempt in range(1, limits.attempts + 1):
+            try:
+                result = await self.targets[trial.variant].run(trial.item, repeat=trial.repeat)
+            except TargetError as error:
+                if isinstance(error, ProviderError) or not error.retryable or attempt == limits.attempts:
+                    raise
+                wait_s = min(limits.max_wait_s, 0.5 * 2 ** (attempt - 1))
+                await asyncio.sleep(wait_s * self._jitter.random())
+                if self.steering.draining:
+                    raise
+            else:
+                return result if attempt == 1 else replace(result, attempts=attempt)
+        raise AssertionError("attempts is at least 1")
+
     async def _run_trial(self, trial: _Trial, round_: Round) -> None:
         try:
-            result = await self.targets[trial.variant].run(trial.item, repeat=trial.repeat)
+            result = await self._answer(trial)
         except BudgetExceeded:
             raise
         except TargetError as error:

@@ -231,7 +231,10 @@ class LocalStore:
         self.manifest(run_id)
         if RunLock(paths.lock).is_held():
             raise StoreError(f"the run {run_id!r} is in progress; stop it with `bakeoff control {run_id} stop`")
-        shutil.rmtree(paths.folder)
+        try:
+            shutil.rmtree(paths.folder)
+        except OSError as error:
+            raise StoreError(f"the run {run_id!r} cannot be removed: {error.strerror or error}") from error
         self._live.pop(run_id, None)
         self._manifests.pop(run_id, None)
 

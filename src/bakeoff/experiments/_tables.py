@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import mmap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from bakeoff._arrow import column
 from bakeoff.experiments._json import dumps, loads
@@ -94,13 +93,14 @@ class JournalIndex:
 
     def __init__(self, variants: Sequence[str]) -> None:
         self._variant = {name: index for index, name in enumerate(variants)}
-        self._entries: dict[tuple[int, int, int], tuple[int, int]] = {}
+        self._trials: dict[int, int] = {}
+        self._scores: dict[int, int] = {}
         self.offset = 0
         self.others: list[dict[str, Any]] = []
         """Events that are no trials: sessions, charges, decisions, each with `at`, its offset."""
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._trials)
 
     def scan(self, path: Path) -> None:
         """Take in what was appended since the last scan."""
@@ -125,23 +125,25 @@ class JournalIndex:
             self.others.append({**event, "at": at})
             return
         variant = self._variant.setdefault(event["v"], len(self._variant))
-        key = (event["k"], variant, event["r"])
+        # One number instead of a tuple: it orders by item, variant and repeat, and a long run has many.
+        key = event["k"] << 40 | variant << 20 | event["r"]
         if kind == "trial":
-            self._entries[key] = (at, -1)
-        elif key in self._entries:
-            self._entries[key] = (self._entries[key][0], at)
+            self._trials[key] = at
+            self._scores.pop(key, None)
+        elif key in self._trials:
+            self._scores[key] = at
 
     def events(self, path: Path) -> Iterator[tuple[dict[str, Any], list[list[Any]]]]:
         """Yield each trial's event (with `at` and `length` in bytes) and its scores, by item, variant, repeat."""
-        if not self._entries:
+        if not self._trials:
             return
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            for key in sorted(self._entries):
-                trial_at, score_at = self._entries[key]
-                line = _line(data, trial_at)
+        with path.open("rb") as file:  # a memory map would count as memory, all of it
+            for key in sorted(self._trials):
+                trial_at, score_at = self._trials[key], self._scores.get(key)
+                line = _line(file, trial_at)
                 trial = loads(line)
                 trial["at"], trial["length"] = trial_at, len(line)
-                scores = loads(_line(data, score_at))["s"] if score_at >= 0 else trial.get("s", [])
+                scores = trial.get("s", []) if score_at is None else loads(_line(file, score_at))["s"]
                 yield trial, scores
 
     def tables(self, path: Path) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
@@ -174,9 +176,9 @@ def tables_of_journal(path: Path, variants: Sequence[str]) -> tuple[pa.Table, pa
     return pa.Table.from_batches([t for t, _ in batches]), pa.Table.from_batches([s for _, s in batches])
 
 
-def _line(data: mmap.mmap, at: int) -> bytes:
-    end = data.find(b"\n", at)
-    return data[at:end]
+def _line(file: BinaryIO, at: int) -> bytes:
+    file.seek(at)
+    return file.readline().rstrip(b"\n")
 
 
 def _batch(rows: list[tuple[Any, ...]], columns: dict[str, str]) -> pa.RecordBatch:

@@ -89,5 +89,9 @@ def trial_frame(store: LocalStore, run_id: str) -> pd.DataFrame:
             wide = rows.set_index(key)[column].rename(str(metric))
             name = str(metric) if str(metric) not in trials.columns else f"score.{metric}"
             trials = trials.join(wide.rename(name), on=key)
+    for info in store.manifest(run_id).metrics:  # declared, and no trial got as far as a score
+        parts = [str(column) for column in trials.columns]
+        if info.metric not in parts and not any(part.startswith(f"{info.metric}.") for part in parts):
+            trials[info.metric] = float("nan")
     trials.insert(0, "run_id", run_id)
     return trials

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bakeoff._version import version
 from bakeoff.errors import StoreError
-from bakeoff.experiments import analyse, show, show_labels
+from bakeoff.experiments import analyse, show, show_labels, write_atomically
 from bakeoff.reports._bar import amount_usd, duration
 from bakeoff.reports._figures import VERDICT_COLOURS, cost_quality_figure, forest_figure, leaderboard_figure
 
@@ -64,9 +64,13 @@ def write_report(store: LocalStore, run_id: str, path: Path | None = None) -> Pa
     page = render_report(analyse(store, run_id), store.manifest(run_id), _examples(store, run_id))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(page, encoding="utf-8", errors="replace")
+        write_atomically(target, page.encode("utf-8", "replace"))
+        target.chmod(0o644)
     except OSError as error:
-        raise StoreError(f"the report {str(target)!r} cannot be written: {error.strerror}") from error
+        raise StoreError(
+            f"the report {str(target)!r} cannot be written: {error.strerror}\n"
+            f"    fix: choose another place: bakeoff report {run_id} --out FILE"
+        ) from error
     return target
 
 
@@ -114,8 +118,12 @@ def render_report(analysis: Analysis, manifest: Manifest, examples: list[dict[st
     )
 
 
+_CONTROL = dict.fromkeys([*range(9), 11, 12, *range(14, 32), 127], "\N{REPLACEMENT CHARACTER}")
+
+
 def _e(text: object) -> str:
-    return html.escape(str(text))
+    """Escape a text; control characters, which HTML does not have, become a visible mark."""
+    return html.escape(str(text).translate(_CONTROL))
 
 
 def _number(value: float, digits: int = 3) -> str:

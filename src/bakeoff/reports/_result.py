@@ -76,7 +76,9 @@ class RunResult:
         changed = any(option is not None for option in (baseline, pairs, alpha, margin))
         analysis = self.analysis
         if changed:
-            analysis = analyse(self.store, self.run_id, baseline=baseline, pairs=pairs, alpha=alpha, margin=margin)
+            analysis = analyse(
+                self.store, self.run_id, baseline=baseline, pairs=pairs, alpha=alpha, margin=margin, primary=metric
+            )
         return comparison_frame(analysis, metric)
 
     def report(self, path: Path | str | None = None) -> Path:

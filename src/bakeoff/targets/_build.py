@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,7 +16,7 @@ from bakeoff.targets._recorded import RecordedTarget
 from bakeoff.targets._spec import MODEL_PARAMS, ModelSpec, TargetSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from bakeoff.gateway import ModelClient
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["TargetFactory", "VariantTarget", "resolve_variant"]
+__all__ = ["TargetFactory", "VariantTarget", "check_target", "resolve_variant"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +182,35 @@ def _named(name: str, known: Mapping[str, T], *, what: str, variant: str) -> T:
     raise SpecError(f"variant {variant!r}: there is no {what} {name!r}; this file has {', '.join(known) or 'none'}")
 
 
+def check_target(
+    spec: TargetSpec, *, name: str, base_dir: Path, env: Mapping[str, str], known: Collection[str] = ()
+) -> None:
+    """Find out whether a target can be opened, without calling it.
+
+    Args:
+        spec: The target.
+        name: Its name, for messages.
+        base_dir: Folder of the experiment file.
+        env: Where `${NAME}` of an endpoint is looked up.
+        known: References of callables that were given from Python.
+
+    Raises:
+        SpecError: A file, module, function, program or environment variable is missing.
+    """
+    if spec.python is not None and spec.python not in known:
+        import_callable(spec.python, base_dir=base_dir)
+    elif spec.http is not None:
+        HttpTarget(spec.http, name=name, params={}, env=env)
+    elif spec.command is not None:
+        program = spec.command[0]
+        if (
+            "{" not in program
+            and shutil.which(program, path=env.get("PATH")) is None
+            and not (base_dir / program).exists()
+        ):
+            raise SpecError(f"there is no program {program!r} on the PATH or beside the experiment file")
+
+
 class TargetFactory:
     """Opens targets and closes what they hold.
 
@@ -192,6 +222,7 @@ class TargetFactory:
         repeats: Repeats of the experiment, for recorded answers.
         stream: Stream every model call, to measure the time to first token.
         choices: Right answers that occur, for simulated models to be plausibly wrong with.
+        input_names: Names of inputs that occur: whether a callable takes them by name is the same for every item.
     """
 
     def __init__(
@@ -204,7 +235,9 @@ class TargetFactory:
         repeats: int = 1,
         stream: bool = False,
         choices: Sequence[str] = (),
+        input_names: Collection[str] = (),
     ) -> None:
+        self._input_names = input_names
         self._client = client
         self._base_dir = base_dir
         self._callables = dict(callables or {})
@@ -229,7 +262,13 @@ class TargetFactory:
             function = self._callables.get(str(spec.python)) or import_callable(
                 str(spec.python), base_dir=self._base_dir
             )
-            return CallableTarget(function, params=variant.params, timeout_s=spec.timeout_s, threads=self._pool)
+            return CallableTarget(
+                function,
+                params=variant.params,
+                timeout_s=spec.timeout_s,
+                threads=self._pool,
+                input_names=self._input_names,
+            )
         if spec.kind == "command":
             return CommandTarget(spec, name=variant.name, params=variant.params, base_dir=self._base_dir)
         if spec.http is not None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import dataclasses
 import functools
 import importlib
 import importlib.util
 import inspect
+import math
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -16,7 +18,7 @@ from bakeoff.errors import SpecError, TargetError
 from bakeoff.targets._types import TargetResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from concurrent.futures import ThreadPoolExecutor
     from pathlib import Path
 
@@ -99,6 +101,24 @@ def _said(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"[:2000]
 
 
+def _answer(value: Any) -> Any:
+    """Return what a function gave if it is an answer: text, a number, or plain data.
+
+    Raises:
+        TargetError: It is nothing, nan, or an object that only its `repr` could stand for.
+    """
+    if value is None:
+        raise TargetError("the function gave None, which is no answer")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise TargetError(f"the function gave {value}, which is no answer")
+    plain = isinstance(value, (str, bool, int, float, list, tuple, dict))
+    if plain or hasattr(value, "model_dump") or type(value).__module__ == "numpy":
+        return value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    raise TargetError(f"the function gave a {type(value).__name__}; an answer is text, a number, a list or a dict")
+
+
 class CallableTarget:
     """Calls a function with the inputs of an item.
 
@@ -109,10 +129,17 @@ class CallableTarget:
     """
 
     def __init__(
-        self, function: Callable[..., Any], *, params: Mapping[str, Any], timeout_s: float, threads: ThreadPoolExecutor
+        self,
+        function: Callable[..., Any],
+        *,
+        params: Mapping[str, Any],
+        timeout_s: float,
+        threads: ThreadPoolExecutor,
+        input_names: Collection[str] = (),
     ) -> None:
         self._function = function
         self._params = dict(params)
+        self._input_names = frozenset(input_names)
         self._timeout_s = timeout_s
         self._threads = threads
         self._is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
@@ -138,15 +165,15 @@ class CallableTarget:
                         value = await value
         except TimeoutError as error:
             message = f"took longer than {self._timeout_s:g} s" if not str(error) else _said(error)
-            raise TargetError(message, kind="timeout", retryable=True) from error
+            raise TargetError(message, kind="timeout") from error
         except TargetError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise TargetError(_said(error)) from error
         elapsed_ms = (time.perf_counter() - started) * 1000
         if isinstance(value, TargetResult):
             return value
-        return TargetResult(output=value, latency_ms=elapsed_ms, route="python")
+        return TargetResult(output=_answer(value), latency_ms=elapsed_ms, route="python")
 
     def _bind(self, item: Item, repeat: int) -> Callable[[], Any]:
         given: dict[str, Any] = {**item.inputs, **self._params}
@@ -156,7 +183,7 @@ class CallableTarget:
         parameters = self._signature.parameters.values()
         named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY, p.POSITIONAL_ONLY)]
         required = [p for p in named if p.default is p.empty]
-        whole = [p for p in required if p.name not in given and p.name not in _SPECIAL]
+        whole = [p for p in required if p.name not in given.keys() | self._input_names and p.name not in _SPECIAL]
         kwargs = {p.name: special[p.name] for p in named if p.name in _SPECIAL and p.name not in given}
         if len(whole) == 1 and whole[0].kind is not whole[0].KEYWORD_ONLY:
             kwargs |= {p.name: self._params[p.name] for p in named if p.name in self._params}

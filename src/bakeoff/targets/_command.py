@@ -58,7 +58,7 @@ class CommandTarget:
                 out, err = await process.communicate(self._stdin(values))
         except TimeoutError as error:
             message = f"{arguments[0]!r} took longer than {self._spec.timeout_s:g} s"
-            raise TargetError(message, kind="timeout", retryable=True) from error
+            raise TargetError(message, kind="timeout") from error
         finally:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -1,0 +1,234 @@
+"""A realistic promptfoo file becomes an experiment that runs, and nothing is lost in silence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import bakeoff
+from bakeoff.cli import main
+from bakeoff.errors import SpecError
+from bakeoff.experiments import import_promptfoo, load_experiment, open_store
+
+CONFIG = r"""
+# yaml-language-server: $schema=https://promptfoo.dev/config-schema.json
+description: Support replies
+prompts:
+  - file://prompts/support.txt
+  - label: chat
+    raw: |
+      [{"role": "system", "content": "Answer in {{ language }}."},
+       {"role": "user", "content": "{{ question }}"}]
+  - file://prompts/build.js
+providers:
+  - openai:gpt-4o-mini
+  - id: anthropic:messages:claude-3-5-haiku-20241022
+    label: haiku
+    config: {temperature: 0.2, max_tokens: 300, apiKey: sk-secret-000}
+    prompts: [chat]
+  - exec:python answer.py
+assertionTemplates:
+  short: {type: word-count, value: {max: 40}, metric: brevity}
+defaultTest:
+  vars: {language: English}
+  assert:
+    - {type: latency, threshold: 5000}
+    - $ref: '#/assertionTemplates/short'
+  options: {provider: "openai:gpt-4o", transform: output.trim()}
+tests:
+  - description: refund
+    vars: {question: 'How do I get a refund?', answer: refund form}
+    threshold: 0.6
+    assert:
+      - {type: icontains, value: "{{ answer }}", weight: 2, metric: facts}
+      - {type: not-contains, value: As an AI}
+      - {type: javascript, value: "output.length < 500"}
+      - {type: similar, value: Use the refund form, threshold: 0.8}
+      - type: assert-set
+        threshold: 0.5
+        assert: [{type: regex, value: '/REFUND/i'}, {type: equals, value: x}]
+  - vars: {question: [Hello, Goodbye], language: [German, French]}
+    assert:
+      - {type: llm-rubric, value: "Is polite, in {{ language }}", provider: "openai:gpt-4"}
+      - {type: contains-any, value: 'hallo, "bonjour, tout le monde"'}
+      - {type: is-json, value: file://schema.json}
+      - {type: python, value: "len(output) > 3"}
+      - {type: levenshtein, value: x}
+  - file://tests/*.csv
+  - https://example.org/tests.csv
+scenarios:
+  - description: languages
+    config: [{vars: {language: Spanish}}, {vars: {language: Italian}}]
+    tests: [{vars: {question: Hi}, assert: [{type: starts-with, value: "{{ language }}"}]}]
+evaluateOptions: {repeat: 2, maxConcurrency: 3, delay: 100}
+env: {OPENAI_API_KEY: sk-secret-111}
+redteam: {plugins: [pii]}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    source = tmp_path / "source"
+    (source / "prompts").mkdir(parents=True)
+    (source / "tests").mkdir()
+    (source / "promptfooconfig.yaml").write_text(CONFIG)
+    (source / "prompts" / "support.txt").write_text("Reply to: {{ question }}\n---\nBe brief. {{ question | dump }}")
+    (source / "prompts" / "build.js").write_text("module.exports = () => 1")
+    (source / "schema.json").write_text('{"type": "object", "required": ["reply"]}')
+    (source / "tests" / "more.csv").write_text(
+        "question,__expected,__expected2,__metric,__threshold\n"
+        "Is it open?,contains: open,similar(0.9):We are open,facts,0.5\n"
+        'Cost?,"fn:output == ""x""",42,,\n'
+    )
+    return source
+
+
+def items(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "tests.jsonl").read_text().splitlines()]
+
+
+def test_everything_is_carried_or_told(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = import_promptfoo(folder / "promptfooconfig.yaml", out)
+    spec = yaml.safe_load((out / "experiment.yaml").read_text())
+    assert done.prompts == 3  # two in the .txt, one chat
+    assert spec["models"] == {
+        "gpt-4o-mini": {"model": "openai/gpt-4o-mini"},
+        "haiku": {"model": "anthropic/claude-3-5-haiku-20241022", "temperature": 0.2, "max_tokens": 300},
+    }
+    assert spec["prompts"]["chat"]["messages"][0] == {"role": "system", "content": "Answer in {{ language }}."}
+    assert spec["prompts"]["support-2"] == "Be brief. {{ question | tojson }}"
+    assert {"prompt": "support", "model": "haiku"} in spec["exclude"]
+    assert (spec["repeats"], spec["limits"]) == (2, {"concurrency": 3})
+    rows = items(out)
+    # 1 test + 2 x 2 combinations + 2 rows of CSV + 2 scenarios
+    assert len(rows) == done.items == 9
+    assert {(row["inputs"]["question"], row["inputs"]["language"]) for row in rows[1:5]} == {
+        (q, lang) for q in ("Hello", "Goodbye") for lang in ("German", "French")
+    }
+    refund = rows[0]["metadata"]["checks"]
+    assert refund["threshold"] == 0.6
+    assert refund["checks"] == [
+        {"latency": {"threshold": 5000.0}},
+        {"length": {"unit_of": "words", "max": 40, "name": "brevity"}},
+        {"contains": {"all": ["refund form"], "normalise": ["casefold"], "weight": 2.0, "name": "facts"}},
+        {"contains": {"all": ["As an AI"], "negate": True}},
+        {"embedding_similarity": {"expected": "Use the refund form", "threshold": 0.8}},
+        {
+            "weighted": {
+                "of": [{"regex": {"pattern": "REFUND", "ignore_case": True}}, {"exact_match": {"expected": "x"}}],
+                "threshold": 0.5,
+            }
+        },
+    ]
+    polite = rows[1]["metadata"]["checks"]
+    assert "Is polite, in German" in polite[2]["judge"]["question"]
+    assert polite[3]["contains"]["any"] == ["hallo", "bonjour, tout le monde"]
+    assert polite[4]["json_schema"]["schema"]["required"] == ["reply"]
+    opened = rows[5]["metadata"]["checks"]
+    assert opened["threshold"] == 0.5
+    assert opened["checks"][2] == {"contains": {"all": ["open"], "name": "facts"}}
+    assert opened["checks"][3]["embedding_similarity"]["threshold"] == 0.9
+    assert rows[6]["metadata"]["checks"][-1] == {"exact_match": {"expected": "42"}}
+    assert rows[8]["metadata"]["checks"][-1] == {"starts_with": {"texts": ["Italian"]}}
+    assert rows[8]["metadata"]["description"] == "languages"
+    passes, *named = (entry["item_checks"] for entry in spec["evaluators"])
+    assert passes == {
+        "name": "passes", "model": "openai/gpt-4o", "embedding_model": "openai/text-embedding-3-small"
+    }  # fmt: skip
+    assert [(e["only"], e["value"]) for e in named] == [("brevity", "share"), ("facts", "share")]
+    lost = "\n".join(done.lost)
+    for part in (
+        "`redteam`", "`env`", "'file://prompts/build.js' is a program", "'exec:python answer.py' is a program",
+        "the key in the file", "assertion `javascript`: JavaScript is not run", "(2 times)", "assertion `python`",
+        "assertion `levenshtein`", "https://example.org/tests.csv", "options: `transform`", "evaluateOptions: `delay`",
+    ):  # fmt: skip
+        assert part in lost, part
+    assert "its own `provider` is left out" in "\n".join(done.changed)
+    written = (out / "experiment.yaml").read_text() + (out / "tests.jsonl").read_text()
+    assert "sk-secret" not in written
+    assert "# Not carried:" in written
+
+
+def test_the_import_runs_and_scores_as_promptfoo_would(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BAKEOFF_STORE", str(tmp_path / "store"))
+    config = yaml.safe_load((folder / "promptfooconfig.yaml").read_text())
+    config["tests"] = [
+        {
+            "vars": {"question": "Hi"},
+            "assert": [{"type": "contains", "value": ""}, {"type": "icontains", "value": "zebra"}],
+        },
+        {"vars": {"question": "Hi"}, "threshold": 0.3, "assert": [{"type": "not-contains", "value": "zebra"}]},
+        {"vars": {"question": "Hi"}, "assert": [{"type": "javascript", "value": "true"}]},
+    ]
+    config["scenarios"] = []
+    config["defaultTest"] = {"vars": {"language": "English"}}
+    del config["evaluateOptions"]
+    (folder / "small.json").write_text(json.dumps(config))
+    with pytest.raises(SystemExit) as caught:
+        main(["import", "promptfoo", str(folder / "small.json"), "-o", str(tmp_path / "out"), "--model", "sim/small"])
+    assert caught.value.code == 0
+    spec = yaml.safe_load((tmp_path / "out" / "experiment.yaml").read_text())
+    spec["models"] = {"small": {"model": "sim/small", "params": {"sim": {"time_scale": 0}}}}
+    spec["mlflow"] = False
+    (tmp_path / "out" / "experiment.yaml").write_text(yaml.safe_dump(spec))
+    run = bakeoff.run(tmp_path / "out" / "experiment.yaml")
+    rows = open_store().scores(run.run_id).to_pylist()
+    by_item = {row["item_id"]: {r["value"] for r in rows if r["item_id"] == row["item_id"]} for row in rows}
+    assert by_item == {"t0001": {0.0}, "t0002": {1.0}, "t0003": {None}}
+
+
+def test_the_experiment_of_the_whole_file_is_valid(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "x")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "x")
+    done = import_promptfoo(folder / "promptfooconfig.yaml", tmp_path / "out")
+    experiment = load_experiment(done.experiment)
+    assert list(experiment.variants) == [
+        "support+gpt-4o-mini", "support-2+gpt-4o-mini", "chat+gpt-4o-mini", "chat+haiku"
+    ]  # fmt: skip
+    assert len(list(experiment.dataset)) == 9
+
+
+def test_files_outside_the_folder_are_not_read(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("SECRET")
+    config = {
+        "prompts": ["{{ a }} {{ b }}"],
+        "providers": ["sim/small"],
+        "tests": [{"vars": {"a": "file://../secret.txt", "b": f"file://{tmp_path}/secret.txt"}}],
+    }
+    (folder / "c.yaml").write_text(yaml.safe_dump(config))
+    done = import_promptfoo(folder / "c.yaml", tmp_path / "out", models=["sim/small"])
+    assert "SECRET" not in (tmp_path / "out" / "tests.jsonl").read_text()
+    assert sum("lies outside" in text for text in done.lost) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- 1", "no mapping"),
+        ("prompts: [a", "cannot be read"),
+        ("providers: [openai:gpt-4o]", "no prompt that can be carried"),
+        ("prompts: [hi]\nproviders: ['exec:x']", "name a model with --model"),
+        ("prompts: ['{% if %}']\nproviders: [openai:gpt-4o]", "no prompt that can be carried"),
+    ],
+)
+def test_files_that_cannot_be_taken_over_say_why(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "promptfooconfig.yaml").write_text(text)
+    with pytest.raises(SpecError, match=message):
+        import_promptfoo(tmp_path / "promptfooconfig.yaml", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_overwritten_unasked(folder: Path, tmp_path: Path) -> None:
+    import_promptfoo(folder / "promptfooconfig.yaml", tmp_path / "out")
+    with pytest.raises(SpecError, match="use --force"):
+        import_promptfoo(folder / "promptfooconfig.yaml", tmp_path / "out")
+    import_promptfoo(folder / "promptfooconfig.yaml", tmp_path / "out", force=True)
