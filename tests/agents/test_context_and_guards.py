@@ -90,7 +90,7 @@ def guard(check: Any, action: str, **more: Any) -> dict[str, Any]:
 async def test_an_input_can_be_blocked_before_anything_is_called() -> None:
     client = Script([])
     item = Item(id="i", inputs={"question": "My key is sk-proj-abcdefghijklmnopqrstuvwxyz123456"})
-    result = await run(guard("secrets", "block", on="input", say="No."), client, item=item)
+    result = await run(guard("secrets", "block", side="input", say="No."), client, item=item)
     assert (result.output, result.finish_reason) == ("No.", "blocked")
     assert client.requests == []
     assert result.cost_usd == 0.0
@@ -100,7 +100,7 @@ async def test_an_input_can_be_blocked_before_anything_is_called() -> None:
 async def test_personal_data_can_be_redacted_on_the_way_in_and_out() -> None:
     item = Item(id="i", inputs={"question": "I am ada@example.org"})
     client = Script(["hello ada@example.org"])
-    section = {"guards": [{"check": "pii", "action": "redact", "on": side} for side in ("input", "output")]}
+    section = {"guards": [{"check": "pii", "action": "redact", "side": side} for side in ("input", "output")]}
     result = await run(section, client, item=item)
     assert "ada@" not in client.said()
     assert result.output == "hello [email]"

@@ -27,14 +27,14 @@ class Verdict:
         self.guard: Guard | None = None
 
 
-async def apply_guards(trial: Trial, value: Any, *, on: Literal["input", "output"], clock: Clock) -> Verdict:
+async def apply_guards(trial: Trial, value: Any, *, side: Literal["input", "output"], clock: Clock) -> Verdict:
     """Check a value with every guard of that side, in order, until one stops it.
 
     A guard whose check cannot be made acts as if it had failed: a guard that is out must not let everything through.
     """
     verdict = Verdict(value)
     for guard in trial.agent.guards:
-        if guard.spec.on != on:
+        if guard.spec.side != side:
             continue
         with trial.recorder.span(guard.evaluator.metric, "guard", clock, parent=0, input=verdict.value) as span:
             score = (await trial.judge([guard.evaluator], verdict.value))[0]

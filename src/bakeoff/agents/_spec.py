@@ -191,7 +191,7 @@ class ApproveSpec(_Section):
 class GuardSpec(_Section):
     """A check on what goes in or comes out, and what happens when it fails."""
 
-    on: Literal["input", "output"] = "output"
+    side: Literal["input", "output"] = "output"
     check: str | dict[str, Any]
     """An evaluator; failing means that the guard acts."""
     action: Literal["block", "redact", "retry", "escalate"] = "block"

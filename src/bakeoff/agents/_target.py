@@ -110,7 +110,7 @@ async def _play(trial: Trial, clock: Clock) -> Any:
 
 async def _turn(trial: Trial, clock: Clock) -> Any:
     """Guard what comes in, run the flow, guard what goes out."""
-    checked = await apply_guards(trial, _text_of(trial), on="input", clock=clock) if trial.agent.guards else None
+    checked = await apply_guards(trial, _text_of(trial), side="input", clock=clock) if trial.agent.guards else None
     if checked is not None:
         if checked.action != "pass":
             return _stopped(trial, checked.action, checked.guard.spec.say if checked.guard is not None else "")
@@ -123,7 +123,7 @@ async def _turn(trial: Trial, clock: Clock) -> Any:
         output = await _answer(trial, clock)
         if not trial.agent.guards:
             return output
-        verdict = await apply_guards(trial, output, on="output", clock=clock)
+        verdict = await apply_guards(trial, output, side="output", clock=clock)
         if verdict.action == "pass":
             trial.feedback = ""
             return verdict.value

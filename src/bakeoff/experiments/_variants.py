@@ -58,7 +58,7 @@ def _complete(factors: dict[str, list[Any]], spec: ExperimentSpec) -> None:
     """Fill in what the factors leave open and the file has only one of."""
     if "target" in factors:
         return
-    if "prompt" not in factors and "model" not in factors and spec.targets:
+    if "prompt" not in factors and spec.targets and ("model" not in factors or not spec.prompts):
         factors["target"] = list(spec.targets)
         return
     for factor, named in (("prompt", spec.prompts), ("model", spec.models)):
