@@ -253,3 +253,43 @@ async def test_a_resumed_run_remembers_what_was_spent(store: LocalStore) -> None
     finished = await execute(prepare(store, larger), store=store.paths, resume=manifest.run_id)
     assert finished.status == "complete"
     assert finished.counts["trials"] == 600
+
+
+async def test_an_endpoint_that_stumbles_is_asked_again(store: LocalStore) -> None:
+    """429, 500 and a dropped connection pass; 404 does not, and is asked once."""
+    from aiohttp import web
+
+    seen: dict[str, int] = {}
+
+    async def stumbling(request: web.Request) -> web.StreamResponse:
+        count = seen[request.path] = seen.get(request.path, 0) + 1
+        if request.path == "/gone":
+            return web.Response(status=404)
+        if count <= 2:
+            if request.path == "/drop":
+                assert request.transport is not None
+                request.transport.abort()
+            return web.Response(status=429 if request.path == "/busy" else 500)
+        return web.json_response("4")
+
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", stumbling)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    base = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    spec = arithmetic(1, limits={"attempts": 3, "concurrency": 1})
+    spec |= {"prompts": {}, "models": {}}
+    spec["targets"] = {name: {"http": {"url": f"{base}/{name}"}} for name in ("busy", "broken", "drop", "gone")}
+    manifest = await execute(prepare(store, spec), store=store.paths)
+    await runner.cleanup()
+    rows = {row["variant"]: row for row in store.trials(manifest.run_id).to_pylist()}
+    assert {name: row["ok"] for name, row in rows.items()} == {
+        "busy": True,
+        "broken": True,
+        "drop": True,
+        "gone": False,
+    }
+    assert seen["/gone"] == 1
+    assert rows["busy"]["attempts"] == 3

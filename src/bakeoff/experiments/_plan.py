@@ -26,7 +26,8 @@ _SAMPLE = 200
 _OUTPUT_TOKENS = 250
 _MS_PER_OUTPUT_TOKEN = 12.0
 _MS_FIRST_TOKEN = 400.0
-_SIMULATED_MS = 50.0
+_SIMULATED_MS = 100.0
+_SIMULATED_TOKENS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +185,9 @@ def _forecast(
         latency_ms = _MS_FIRST_TOKEN + output * _MS_PER_OUTPUT_TOKEN
         basis = "assumed length and speed: no earlier run of this model"
         if variant.model.model.startswith("sim/"):
-            output, latency_ms, basis = 30.0, _SIMULATED_MS, "simulated model"
+            knobs = variant.params.get("sim") or {}
+            latency_ms = float(knobs.get("latency_ms", _SIMULATED_MS)) * float(knobs.get("time_scale", 1.0))
+            output, basis = float(knobs.get("output_tokens", _SIMULATED_TOKENS)), "simulated model"
     price = price_of(variant.model.model, experiment.spec.gateway)
     usage = Usage(input_tokens=round(per_call), output_tokens=round(output), estimated=True)
     return VariantForecast(
@@ -257,4 +260,5 @@ def _power(experiment: Experiment, n_items: int) -> tuple[float, str]:
         alternative=analysis.alternative,
         **options,
     )
-    return plan.difference, plan.sentence
+    assumed = "; ".join(plan.assumptions)
+    return plan.difference, f"{plan.sentence} Assumed: {assumed}." if assumed else plan.sentence

@@ -289,6 +289,8 @@ class Budget:
 
     def _refusal(self, key: str, cap: str, why: str, *, whole_run: bool = True) -> BudgetExceeded:
         message = f"budget of {cap} reached: {why}\n    fix: raise budget.{key} and resume the run"
+        if key in ("usd", "tokens", "per_variant_usd"):
+            message += ", or set `max_tokens` on the model: without it a call reserves a long answer"
         if whole_run and self.reached is None:
             self.reached = message
         return BudgetExceeded(message)
