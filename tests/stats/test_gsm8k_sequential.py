@@ -23,7 +23,10 @@ GUIDE = ROOT / "docs/statistics-sequential.md"
 MODELS = ("175b_verification", "6b_verification", "175b_finetuning", "6b_finetuning")
 ORDERS, BATCH = 200, 20
 
-pytestmark = pytest.mark.skipif(not DATA.exists(), reason=f"{DATA.name} is not available beside the repository")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not DATA.exists(), reason=f"{DATA.name} is not available beside the repository"),
+]
 
 
 @cache
