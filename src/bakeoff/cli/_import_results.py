@@ -60,10 +60,11 @@ def import_results(
             lower_is_better=lower_is_better or (),
         )  # fmt: skip
     manifest = kept.manifest(run_id)
+    names = ", ".join(record.metric for record in manifest.metrics)
     out = console()
     out.print(
         f"imported {run_id}: {len(manifest.variants)} variants x {manifest.dataset_items:,} items x {manifest.repeats} "
-        f"repeats, {manifest.counts.get('failed', 0):,} failed, metrics {', '.join(m.metric for m in manifest.metrics)}",
+        f"repeats, {manifest.counts.get('failed', 0):,} failed, metrics {names}",
         soft_wrap=True,
     )
     out.print(f"look     bakeoff show {run_id}", soft_wrap=True)

@@ -134,6 +134,8 @@ def measure_relative(
     if passes and is_floor:
         plain = kind == "binary" and up and candidate.clusters is None and candidate.weights is None
         passes, few = _guarded(now, then, gain, margin=margin, alpha=setting.alpha, plain=plain)
+    untouched = is_floor and enough and _untouched(candidate, baseline, pair, now, then)
+    passes = passes or untouched
     fails_below = 0.0 if is_floor and rule.fail_when == "worse" else threshold
     p = gain.p_worse
     if fails_below != 0.0 and not isnan(p):
@@ -148,6 +150,8 @@ def measure_relative(
             power=setting.power, given=given, own_share=own,
         )  # fmt: skip
     said = _relative_said(rule, facts)
+    if untouched:
+        said["pass"] = "nothing changed - same prompt, model and settings, and every single score is the same"
     if not enough:
         said["inconclusive"] = f"too many scores are missing ({gain.n_missing} of {gain.n + gain.n_missing} pairs)"
     return Measured(
@@ -160,6 +164,18 @@ def measure_relative(
         ),
         passes=passes, said=said, may_need=need,
     )  # fmt: skip
+
+
+def _untouched(candidate: Observations, baseline: Observations, pair: tuple[str, str], now: Float, then: Float) -> bool:
+    """Say whether the very same calls gave the very same scores, as answers from the cache do.
+
+    No sample is needed to show that such a run is no worse: it is the same one.
+    """
+    a, b = candidate.variants[pair[0]], baseline.variants[pair[1]]
+    same_calls = a.model is not None and (a.model, a.prompt_version, dict(a.levels)) == (
+        b.model, b.prompt_version, dict(b.levels)
+    )  # fmt: skip
+    return same_calls and baseline is not candidate and np.array_equal(now, then, equal_nan=True)
 
 
 def _relative_text(gain: Gain, facts: MetricFacts, alpha: float) -> str:
