@@ -3,6 +3,7 @@
 from bakeoff.gateway._budget import Spent
 from bakeoff.gateway._cache import CacheStats, ResponseCache
 from bakeoff.gateway._config import BudgetSpec, GatewaySpec, LimitsSpec, PriceSpec, RateLimitSpec
+from bakeoff.gateway._embed import Embeddings
 from bakeoff.gateway._gateway import Gateway
 from bakeoff.gateway._pricing import Price, price_map_version, price_of
 from bakeoff.gateway._providers import missing_env, required_env
@@ -13,6 +14,7 @@ from bakeoff.gateway._types import ModelClient, ModelRequest, ModelResponse, Pur
 __all__ = [
     "BudgetSpec",
     "CacheStats",
+    "Embeddings",
     "Gateway",
     "GatewaySnapshot",
     "GatewaySpec",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bakeoff.errors import ProviderError
+from bakeoff.gateway._embed import EmbedRequest, is_direct
 from bakeoff.gateway._sim import SimTransport
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class DispatchTransport:
     async def send(self, request: ModelRequest) -> ModelResponse:
         """Make one attempt on the route that serves the model."""
         route, model = self._gateway.route, request.model
+        if isinstance(request, EmbedRequest):
+            return await self._embed(request)
         if route == "litellm":
             return await self._full().send(request)
         if model.startswith("sim/"):
@@ -55,6 +58,17 @@ class DispatchTransport:
                 ) from None
         self._not_direct.add(model)
         return await self._full().send(request)
+
+    async def _embed(self, request: EmbedRequest) -> ModelResponse:
+        if self._gateway.route != "litellm" and is_direct(request.model):
+            return await self._fast().embed(request)
+        if self._gateway.route == "direct":
+            raise ProviderError(
+                f"embeddings of {request.model!r} cannot be had on the direct route."
+                "\n    fix: set gateway.route to auto or litellm",
+                kind="bad_request",
+            )
+        return await self._full().embed(request)
 
     def _fast(self) -> DirectTransport:
         if self._direct is None:

@@ -26,12 +26,13 @@ from bakeoff.gateway._snapshot import GatewaySnapshot
 from bakeoff.gateway._types import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from bakeoff.gateway._embed import Embeddings
     from bakeoff.gateway._pricing import Price
     from bakeoff.gateway._transport import Transport
-    from bakeoff.gateway._types import ModelRequest, ModelResponse
+    from bakeoff.gateway._types import ModelRequest, ModelResponse, Purpose
     from bakeoff.gateway._window import WindowStore
 
 __all__ = ["Gateway"]
@@ -200,6 +201,68 @@ class Gateway:
         finally:
             self._calls += 1
         return response
+
+    async def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        model: str,
+        dimensions: int | None = None,
+        api_base: str | None = None,
+        api_key_env: str | None = None,
+        purpose: Purpose = "judge",
+        variant: str = "",
+    ) -> Embeddings:
+        """Embed texts, with the same cache, limits, budget and retries as chat calls.
+
+        Args:
+            texts: What to embed; the same text is asked for once.
+            model: LiteLLM model string, for instance `openai/text-embedding-3-small`; `sim/...` counts hashed character
+                trigrams and costs nothing.
+            dimensions: Length of the vectors, where the model can shorten them.
+            api_base: Address of an OpenAI-compatible server.
+            api_key_env: Name of the environment variable that holds the key.
+            purpose: What the call is for.
+            variant: For budgets per variant.
+
+        Returns:
+            The vectors in the order of the texts.
+
+        Raises:
+            ProviderError: A text is blank or a call failed; `kind` and `retryable` say how.
+            BudgetExceeded: A call was not made because it could overshoot a hard budget.
+
+        Examples:
+            >>> import asyncio
+            >>> async def main():
+            ...     async with Gateway() as gateway:
+            ...         return (await gateway.embed(["a cat", "two cats"], model="sim/embedding")).vectors.shape
+            >>> asyncio.run(main())
+            (2, 512)
+        """
+        from bakeoff.gateway._embed import EmbedRequest, embed_texts
+
+        if self._closed:
+            raise ProviderError("the gateway is closed", kind="cancelled")
+        template = EmbedRequest(
+            model=model,
+            messages=(),
+            params={} if dimensions is None else {"dimensions": dimensions},
+            api_base=api_base,
+            api_key_env=api_key_env,
+            purpose=purpose,
+            variant=variant,
+        )
+        self._calls += 1
+        try:
+            found = await embed_texts(
+                texts, template, cache=self._cache, refresh=self._spec.refresh, answer=self._answer
+            )
+        except ProviderError as error:
+            self._failed[error.kind] += 1
+            raise
+        self._cached += bool(texts) and found.n_cached == len(set(texts))
+        return found
 
     def prewarm(self, models: Iterable[str]) -> None:
         """Start loading what these models need in a background thread, and return at once."""

@@ -36,7 +36,7 @@ _TIER_SUFFIX = {
 }
 _THRESHOLD = re.compile(r"^(?:in|out)put_cost_per_token_above_(\d+)(k?)_tokens$")
 _INCLUSIVE = frozenset({"xai"})
-_MODES = frozenset({"chat", "completion", "responses"})
+_MODES = frozenset({"chat", "completion", "responses", "embedding"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

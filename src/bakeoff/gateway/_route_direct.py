@@ -108,6 +108,12 @@ class DirectTransport:
             rate_limit=rate_limit_headers(call.response_headers or {}),
         )
 
+    async def embed(self, request: ModelRequest) -> ModelResponse:
+        """Make one attempt at embeddings."""
+        from bakeoff.gateway._embed import embed_direct
+
+        return await embed_direct(request, self._http, gateway=self._gateway, env=self._env, secrets=self._secrets)
+
     def _variant(self, request: ModelRequest) -> _Variant:
         key = _variant_key(request)
         variant = self._variants.get(key)

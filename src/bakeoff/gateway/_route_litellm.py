@@ -175,6 +175,15 @@ class LiteLLMTransport:
             rate_limit=rate_limit_headers({str(name): str(value) for name, value in dict(headers).items()}),
         )
 
+    async def embed(self, request: ModelRequest) -> ModelResponse:
+        """Make one attempt at embeddings."""
+        from bakeoff.gateway._embed import embed_by_litellm
+
+        self._export(request)
+        return await embed_by_litellm(
+            request, gateway=self._gateway, env=self._env, secrets=self._secrets, timeout_s=self._limits.timeout_s
+        )
+
     async def _collect(
         self, chunks: AsyncIterator[Any], request: ModelRequest, started: float
     ) -> tuple[Draft, float | None]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from bakeoff.errors import ProviderError
 from bakeoff.gateway._pricing import mode_of
 from bakeoff.gateway._providers import find_key, missing_key, split_model
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from bakeoff.gateway._types import ModelRequest
 
-__all__ = ["OpenAIPlan", "is_openai_compatible", "is_plain", "openai_plan"]
+__all__ = ["OpenAIPlan", "is_openai_compatible", "is_plain", "openai_plan", "provider_address"]
 
 _COMMON = frozenset({"temperature", "top_p", "max_tokens", "stop", "tools", "tool_choice"})
 _SAMPLING = frozenset({"frequency_penalty", "presence_penalty", "n", "seed", "logit_bias"})
@@ -120,6 +121,20 @@ def is_openai_compatible(model: str) -> bool:
     """
     name, bare = split_model(model)
     return "/" in model and name in _PROVIDERS and _is_simple(model, name, bare)
+
+
+def provider_address(request: ModelRequest, env: Mapping[str, str]) -> str:
+    """Return the address of an OpenAI-compatible provider: the spec's, the environment's, or the usual one.
+
+    Raises:
+        ProviderError: Nobody says where the model is served.
+    """
+    provider = _PROVIDERS[split_model(request.model)[0]]
+    base = request.api_base or next((env[one] for one in provider.base_variables if env.get(one)), provider.base)
+    if base is None:
+        variable = provider.base_variables[0]
+        raise ProviderError(f"{request.model!r} has no address; set `api_base` or {variable}", kind="bad_request")
+    return base
 
 
 def openai_plan(request: ModelRequest, env: Mapping[str, str]) -> OpenAIPlan | None:
