@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import time
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bakeoff.agents import resolve_agent
 from bakeoff.agents._override import override
@@ -249,3 +253,97 @@ def test_factors_reach_in_by_path() -> None:
         override(base, {"flow.7.max": 5})
     with pytest.raises(SpecError, match=r"leads through 'agent.steps.a.prompt', which is 'x'"):
         override(base, {"steps.a.prompt.b": 5})
+
+
+def test_names_that_cannot_be_are_refused() -> None:
+    text = problems({"steps": {"memory": {"prompt": "x"}, "two words": {"prompt": "x"}}})
+    assert "targets.a.agent.steps.memory: 'memory' cannot be the name of a step" in text
+    assert "'two words' cannot be the name of a step" in text
+    agent = resolve_agent({"model": "m/m", "steps": {"question": {"prompt": "x"}}}, name="a")
+    assert agent.check(["question"]) == [
+        ("targets.a.agent.steps.question", "'question' is a step and an input; rename the step")
+    ]
+    with pytest.raises(SpecError, match="'a b' cannot be the name of a tool"):
+        resolve_agent({"model": "m/m", "tools": {"a b": {"python": "x:y"}}}, name="a")
+
+
+async def test_a_blocking_function_holds_up_nothing() -> None:
+    def slow(question: str) -> str:
+        time.sleep(0.2)
+        return question
+
+    began = time.perf_counter()
+    section = {"steps": {"a": {"python": "f:slow"}}}
+    await asyncio.gather(*(run(section, echo(), callables={"f:slow": slow}) for _ in range(10)))
+    assert time.perf_counter() - began < 1.5
+
+
+_RICH: dict[str, Any] = {
+    "model": "x/m",
+    "roles": {"critic": "You are {{ world_value }}"},
+    "world": {"world_value": 1},
+    "retrieval": {"corpus": "bundled:handbook-qa", "chunk": {"by": "fixed", "size": 20, "overlap": 2}, "top_k": 2},
+    "memory": {"policy": "hierarchical", "levels": ["user"]},
+    "context": {"policy": "summarise", "window": 500},
+    "conversation": {"turns": "turns", "user": "x/u"},
+    "guards": [{"side": "input", "check": "secrets", "action": "block"}],
+    "tools": {"search": {"retrieve": True}},
+    "steps": {
+        "a": {"prompt": "{{ question }}", "pattern": {"name": "few_shot", "n": 1},
+              "examples": [{"input": "x", "output": "y"}], "output": {"type": "label", "labels": ["p", "q"]}},
+        "b": {"retrieve": {"query": "{{ a }}", "top_k": 1}},
+        "c": {"check": [{"length": {"max": 5}}], "of": "a"},
+        "d": {"approve": {"ask": "May I?", "policy": "when", "when": "a == 'p'"}},
+        "e": {"tiers": [{"model": "x/s", "accept": {"by": "consistency"}}, {"model": "x/l"}], "tools": ["search"],
+              "sim": {"expected": "{{ item.expected }}", "helps": [{"when": "a", "logit": 1}]}},
+    },
+    "flow": ["a", {"parallel": ["b", "c"]}, {"branch": "a", "cases": {"p": ["d"]}, "default": ["e"]},
+             {"loop": ["c"], "until": "c.ok", "max": 2}, {"handoff": ["e"], "when": "d"}, "e"],
+    "answer": "e",
+    "limits": {"max_iterations": 2},
+}  # fmt: skip
+_LEAVES = st.one_of(
+    st.none(), st.booleans(), st.integers(-3, 10**20), st.floats(), st.text(max_size=8),
+    st.sampled_from(["a", "zz", "{{ a }}", "{{ a", "{% if", "role:zz", "self_consistency", "none", "[", "1 +"]),
+)  # fmt: skip
+_DATA = st.recursive(
+    _LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)  # fmt: skip
+
+
+def paths(data: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    return [path for key, value in inner for path in ((*here, key), *paths(value, (*here, key)))]
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.sampled_from(paths(_RICH)), _DATA)
+def test_any_value_anywhere_gives_an_agent_or_problems_with_keys(path: tuple[Any, ...], value: Any) -> None:
+    section = copy.deepcopy(_RICH)
+    holder: Any = section
+    for part in path[:-1]:
+        holder = holder[part]
+    holder[path[-1]] = value
+    caught: SpecError | None = None
+    try:
+        agent = resolve_agent(section, name="a")
+    except SpecError as error:
+        caught = error
+    if caught is None:
+        assert agent.steps
+    else:
+        assert all(problem.message and problem.key.startswith("targets.a.agent") for problem in caught.problems)
+
+
+@given(st.dictionaries(st.text(max_size=12), _DATA, max_size=3))
+def test_any_factor_gives_an_agent_or_problems(overrides: dict[str, Any]) -> None:
+    try:
+        agent = resolve_agent(_RICH, name="a", overrides=overrides)
+    except SpecError:
+        return
+    assert agent.steps
+
+
+def test_the_rich_section_itself_is_fine() -> None:
+    assert len(resolve_agent(_RICH, name="a").steps) == 5

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bakeoff.prompts import Prompt
     from bakeoff.targets import ModelSpec, Target
 
-__all__ = ["Accept", "Agent", "Guard", "Sim", "Step", "Tier"]
+__all__ = ["KNOWN_NAMES", "Accept", "Agent", "Guard", "Sim", "Step", "Tier"]
 
 KNOWN_NAMES = frozenset({"inputs", "state", "passages", "memory", "turn", "feedback", "history", "message"})
 """Names that every template of an agent may use, beside inputs, steps and `world`."""
@@ -127,6 +127,12 @@ class Agent:
             needed = template.variables - template.optional if isinstance(template, Prompt) else template.variables
             unknown = needed - known - ({"item"} if ".sim." in f".{key}." else set())
             found += [(key, f"undefined variable {name!r}") for name in sorted(unknown)]
+        if self.spec.steps:
+            clashes = sorted(set(self.steps) & set(available))
+            at = self.templates[0][0].split(".agent")[0] if self.templates else f"targets.{self.name}"
+            found += [
+                (f"{at}.agent.steps.{name}", f"{name!r} is a step and an input; rename the step") for name in clashes
+            ]
         return found
 
     def open(self, client: ModelClient, *, variant: str, choices: Sequence[str] = ()) -> Target:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from bakeoff.agents import _spec
-from bakeoff.agents._agent import Accept, Agent, Guard, Sim, Step, Tier
+from bakeoff.agents._agent import KNOWN_NAMES, Accept, Agent, Guard, Sim, Step, Tier
 from bakeoff.agents._flow import Branching, Handoff, Loop, Parallel
 from bakeoff.agents._override import override
 from bakeoff.agents._patterns import find_pattern, pattern_options
@@ -38,6 +39,7 @@ T = TypeVar("T")
 __all__ = ["resolve_agent"]
 
 _INHERITED = ("model", "fallback", "system")
+_TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SINGLE = "answer"
 """Name of the only step of an agent without `steps`."""
 
@@ -210,6 +212,11 @@ class _Resolver:
         )  # fmt: skip
 
     def _tool(self, name: str, spec: ToolSpec, retriever: Retriever | None) -> Tool | None:
+        if not _TOOL_NAME.fullmatch(name):
+            self.add(
+                f"{name!r} cannot be the name of a tool", "tools", name, fix="use up to 64 letters, digits, _ and -"
+            )
+            return None
         return self.attempt(
             lambda: open_tool(name, spec, base_dir=self.base_dir, callables=self.callables, retriever=retriever),
             "tools",
@@ -218,6 +225,10 @@ class _Resolver:
 
     def _step_specs(self, spec: AgentSpec) -> dict[str, StepSpec]:
         if spec.steps:
+            for name in spec.steps:
+                if not name.isidentifier() or name in KNOWN_NAMES:
+                    fix = "use letters, digits and _; not " + ", ".join(sorted(KNOWN_NAMES))
+                    self.add(f"{name!r} cannot be the name of a step", "steps", name, fix=fix)
             for clash in sorted(set(spec.steps) & set(spec.world)):
                 self.add(f"{clash!r} is a step and a value of `world`", "world", clash, fix="rename one of them")
             for name in ("prompt", "tiers", "route", "python", "check", "approve", "examples", "tool"):

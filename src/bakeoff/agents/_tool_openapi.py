@@ -53,6 +53,7 @@ class OpenApiTool:
         if missing or not base:
             lacking = f"the environment variable {missing[0]} is not set" if missing else "the document names no server"
             raise SpecError(f"tool {name!r}: {lacking}; give `base_url`")
+        self._secrets = [os.environ[key] for key in re.findall(r"\$\{(\w+)\}", base) if os.environ[key]]
         self._base = re.sub(r"\$\{(\w+)\}", lambda match: os.environ[match[1]], base).rstrip("/")
         if not self._base.startswith(("http://", "https://")):
             raise SpecError(f"tool {name!r}: the address {self._base!r} must begin with http:// or https://")
@@ -101,6 +102,17 @@ class OpenApiTool:
             path = path.replace("{" + key + "}", quote(str(value), safe=""))
         import aiohttp
 
+        try:
+            return await self._call(path, by_place)
+        except aiohttp.ClientError as error:
+            told = f"{type(error).__name__}: {error}"
+            for secret in self._secrets:
+                told = told.replace(secret, "***")
+            raise ToolProblem(told[:500]) from None
+
+    async def _call(self, path: str, by_place: Mapping[str, Mapping[str, Any]]) -> str:
+        import aiohttp
+
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self.timeout_s)) as session,
             session.request(
@@ -108,7 +120,7 @@ class OpenApiTool:
                 f"{self._base}{path}",
                 params={key: _plain(value) for key, value in by_place["query"].items()},
                 headers={key: str(value) for key, value in by_place["header"].items()},
-                json=by_place["body"] or None,
+                json=dict(by_place["body"]) or None,
             ) as answer,
         ):
             text = (await answer.content.read(_MOST_BYTES)).decode("utf-8", "replace")

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import json
-import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
+from bakeoff.agents._threads import in_thread
 from bakeoff.errors import SpecError
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Mapping
 
     from bakeoff.agents._record import Recording
 
-__all__ = ["FunctionTool", "Tool", "ToolContext", "ToolOutcome", "ToolProblem", "call_tool", "definition"]
+__all__ = ["FunctionTool", "Tool", "ToolContext", "ToolOutcome", "ToolProblem", "call_tool", "canonical", "definition"]
 
 _MAX_HUNG = 64
 """Hung threads of one tool that are borne before it is not called again."""
@@ -138,6 +140,19 @@ def as_text(value: Any) -> str:
         return str(value)
 
 
+def canonical(arguments: str) -> str:
+    """Return arguments in a form in which equal ones are equal texts; what is not JSON stays as it is.
+
+    Examples:
+        >>> canonical('{"b": 1,  "a": 2}') == canonical('{"a":2,"b":1}')
+        True
+    """
+    try:
+        return orjson.dumps(orjson.loads(arguments), option=orjson.OPT_SORT_KEYS).decode()
+    except (orjson.JSONDecodeError, TypeError):
+        return arguments.strip()
+
+
 def _cut(text: str, limit: int) -> tuple[str, bool]:
     if len(text) <= limit:
         return text, False
@@ -232,33 +247,4 @@ class FunctionTool:
         self._hung[:] = [thread for thread in self._hung if thread.is_alive()]
         if len(self._hung) >= _MAX_HUNG:
             raise ToolProblem(f"{self.name} is not called: {_MAX_HUNG} earlier calls still hang", "timeout")
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
-
-        def deliver(value: Any, error: BaseException | None) -> None:
-            if future.done():
-                return
-            if error is None:
-                future.set_result(value)
-            else:
-                future.set_exception(error)
-
-        def work() -> None:
-            value, failure = None, None
-            try:
-                value = self.function(**given)
-            except BaseException as error:  # noqa: BLE001 - handed over to the waiting coroutine
-                failure = error if isinstance(error, Exception) else RuntimeError(f"{type(error).__name__}: {error}")
-            try:
-                loop.call_soon_threadsafe(deliver, value, failure)
-            except RuntimeError:
-                return  # the run is over; nobody waits any more
-
-        # A daemon: one that never ends must not keep the process alive.
-        thread = threading.Thread(target=work, name=f"tool-{self.name}", daemon=True)
-        thread.start()
-        try:
-            return await future
-        finally:
-            if thread.is_alive():
-                self._hung.append(thread)
+        return await in_thread(functools.partial(self.function, **given), name=f"tool-{self.name}", left=self._hung)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections import Counter
 from dataclasses import dataclass, field
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from bakeoff.agents._cascade import answer_by_tiers
 from bakeoff.agents._text import FormError, fill, read_output
-from bakeoff.agents._tools import ToolContext, ToolOutcome, call_tool
+from bakeoff.agents._threads import in_thread
+from bakeoff.agents._tools import ToolContext, ToolOutcome, call_tool, canonical
 from bakeoff.agents._trace import Clock, Recorder
 from bakeoff.agents._work import Turn, Work
 from bakeoff.errors import BudgetExceeded, ProviderError, TargetError
@@ -183,7 +185,9 @@ class Trial:
         everything = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
         given = values if everything else {name: values[name] for name in parameters if name in values}
         try:
-            value = step.function(**given)
+            if inspect.iscoroutinefunction(step.function):
+                return await step.function(**given)
+            value = await in_thread(functools.partial(step.function, **given), name=f"step-{step.name}")
             return await value if inspect.isawaitable(value) else value
         except TargetError:
             raise
@@ -225,7 +229,7 @@ class Trial:
 
     async def use_tool(self, name: str, arguments: str, clock: Clock, parent: int | None) -> ToolOutcome:
         """Call a tool; the outcome is on its span, whatever it is."""
-        key = f"{name}\x1f{arguments}"
+        key = f"{name}\x1f{canonical(arguments)}"
         occurrence = self._made[key]
         self._made[key] += 1
         context = ToolContext(item_id=self.item.id, inputs=self.inputs, repeat=self.repeat)

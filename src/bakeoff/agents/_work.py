@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.agents._context import fit_context
-from bakeoff.agents._tools import definition
+from bakeoff.agents._tools import canonical, definition
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -182,7 +182,7 @@ class Work:
                 return text
             calls = [_read(call, f"call_{number}_{index}") for index, call in enumerate(response.tool_calls)]
             for _, tool, arguments in calls:
-                made[f"{tool}\x1f{arguments}"] += 1
+                made[f"{tool}\x1f{canonical(arguments)}"] += 1
             repeated = next((key for key, count in made.items() if count > limits.max_repeats), None)
             if repeated is not None:
                 trial.stop_as("loop")
