@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from bakeoff.reports import export_run, write_report
+from bakeoff.app._text import defused
+from bakeoff.experiments import analyse
+from bakeoff.reports import comparison_frame, export_run, write_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["export_bytes", "export_menu"]
 
 _KINDS = {
+    "comparisons.csv": ("Comparisons as CSV", "text/csv", ":material/compare_arrows:"),
     ".html": ("Report", "text/html", ":material/description:"),
     ".csv": ("Trials as CSV", "text/csv", ":material/table:"),
     ".xlsx": (
@@ -31,25 +36,37 @@ _KINDS = {
 
 
 def export_bytes(store: LocalStore, run_id: str, suffix: str) -> bytes:
-    """Return a run as a file: `.html` is the report, anything else the trials with their scores.
+    """Return a run as a file: the report (`.html`), `comparisons.csv`, or the trials with their scores.
 
     Raises:
         SpecError: The format is not known, or the run does not fit into it.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"export{suffix}"
+        if suffix == "comparisons.csv":
+            return _comparisons(store, run_id)
         if suffix == ".html":
             return write_report(store, run_id, path).read_bytes()
         return export_run(store, run_id, path).read_bytes()
+
+
+def _comparisons(store: LocalStore, run_id: str) -> bytes:
+    frame = comparison_frame(analyse(store, run_id))
+    sink = io.StringIO()
+    writer = csv.writer(sink)
+    writer.writerow(frame.columns)
+    writer.writerows([defused(value) for value in row] for row in frame.itertuples(index=False))
+    return sink.getvalue().encode(errors="replace")
 
 
 def export_menu(store: LocalStore, manifest: Manifest) -> None:
     """Show the downloads of a run; a file is made when it is asked for."""
     with st.popover("Export", icon=":material/download:", width="stretch"):
         for suffix, (label, mime, icon) in _KINDS.items():
+            name = f"{manifest.run_id}{'' if suffix.startswith('.') else '-'}{suffix}"
             st.download_button(
-                label, data=_later(store, manifest.run_id, suffix), file_name=f"{manifest.run_id}{suffix}", mime=mime,
-                icon=icon, on_click="ignore", type="tertiary", key=f"export_{suffix}",
+                label, data=_later(store, manifest.run_id, suffix), file_name=name, mime=mime, icon=icon,
+                on_click="ignore", type="tertiary", key=f"export_{suffix}",
             )  # fmt: skip
 
 

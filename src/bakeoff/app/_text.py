@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime
 from math import floor, isnan, log10
 
-__all__ = ["ago", "call_cost", "clip", "h", "line", "md", "number", "percent", "signed", "visible"]
+__all__ = ["ago", "call_cost", "clip", "defused", "h", "line", "md", "number", "percent", "signed", "visible"]
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:^=&@])")
 _ADDRESS = re.compile(r"(?<=\w):(?=//)|\bwww(?=\.)|@", re.IGNORECASE)
@@ -128,6 +128,19 @@ def call_cost(value: float | None) -> str:
         return "$0"
     digits = 2 if value >= 0.1 else min(12, 2 - floor(log10(value)) - 1)
     return f"${value:,.{max(2, digits)}f}"
+
+
+def defused(value: object) -> str:
+    """Write a value for a CSV file so that no spreadsheet runs it as a formula.
+
+    Examples:
+        >>> defused("=1+1"), defused(-0.5), defused(None)
+        ("'=1+1", '-0.5', '')
+    """
+    if value is None:
+        return ""
+    text = str(value)
+    return f"'{text}" if isinstance(value, str) and text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def ago(stamp: str, *, now: datetime | None = None) -> str:

@@ -11,7 +11,7 @@ import streamlit as st
 
 from bakeoff.app import _parts, _queries, _state
 from bakeoff.app._labels import Label, LabelStore, Queue, Task
-from bakeoff.app._text import h, line, md
+from bakeoff.app._text import defused, h, line, md
 from bakeoff.errors import BakeoffError
 
 if TYPE_CHECKING:
@@ -153,8 +153,7 @@ def labels_csv(found: list[Label]) -> bytes:
     writer = csv.DictWriter(sink, [field.name for field in fields(Label)])
     writer.writeheader()
     for label in found:
-        row = {name: "" if value is None else str(value) for name, value in asdict(label).items()}
-        writer.writerow({k: f"'{v}" if v.startswith(("=", "+", "-", "@", "\t", "\r")) else v for k, v in row.items()})
+        writer.writerow({name: defused(value) for name, value in asdict(label).items()})
     return sink.getvalue().encode(errors="replace")
 
 
