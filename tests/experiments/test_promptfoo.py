@@ -63,7 +63,7 @@ tests:
 scenarios:
   - description: languages
     config: [{vars: {language: Spanish}}, {vars: {language: Italian}}]
-    tests: [{vars: {question: Hi}, assert: [{type: starts-with, value: "{{ language }}"}]}]
+    tests: [{vars: {question: Yes}, assert: [{type: starts-with, value: "{{ language }}"}]}]
 evaluateOptions: {repeat: 2, maxConcurrency: 3, delay: 100}
 env: {OPENAI_API_KEY: sk-secret-111}
 redteam: {plugins: [pii]}
@@ -136,6 +136,7 @@ def test_everything_is_carried_or_told(folder: Path, tmp_path: Path) -> None:
     assert rows[6]["metadata"]["checks"][-1] == {"exact_match": {"expected": "42"}}
     assert rows[8]["metadata"]["checks"][-1] == {"starts_with": {"texts": ["Italian"]}}
     assert rows[8]["metadata"]["description"] == "languages"
+    assert rows[8]["inputs"]["question"] == "Yes"  # a word, as JavaScript reads YAML
     passes, *named = (entry["item_checks"] for entry in spec["evaluators"])
     assert passes == {
         "name": "passes", "model": "openai/gpt-4o", "embedding_model": "openai/text-embedding-3-small"

@@ -176,7 +176,8 @@ def _evaluators(data: Mapping[str, Any], rows: list[dict[str, Any]], judge: str 
     if kinds & _JUDGES:
         options["model"] = judge or _grader(data, "text", notes) or "openai/gpt-5-mini"
     if "embedding_similarity" in kinds:
-        options["embedding_model"] = _grader(data, "embedding", notes) or "openai/text-embedding-3-small"
+        usual = "sim/embedding" if judge is not None and judge.startswith("sim/") else "openai/text-embedding-3-small"
+        options["embedding_model"] = (None if judge else _grader(data, "embedding", notes)) or usual
     evaluators: list[Any] = [{"item_checks": options}]
     names = {
         entry["name"] for check in checks for entry in check.values() if isinstance(entry, dict) and "name" in entry

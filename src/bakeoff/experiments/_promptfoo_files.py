@@ -24,6 +24,18 @@ _MAX_BYTES = 50_000_000
 _CODE = (".js", ".cjs", ".mjs", ".ts", ".mts", ".cts", ".py", ".rb", ".sh", ".go")
 
 
+class _Yaml(yaml.SafeLoader):
+    """YAML as JavaScript reads it: `Yes` and `off` are words, only `true` and `false` are truth values."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML keeps them in a class attribute
+        first: [
+            (tag, re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$") if tag.endswith(":bool") else pattern)
+            for tag, pattern in found
+        ]
+        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
 class NotCarriedError(BakeoffError):
     """A part of a promptfoo file has no counterpart here; the message says why."""
 
@@ -94,7 +106,7 @@ class Files:
         text, suffix = self.text(path), path.suffix.lower()
         try:
             if suffix in (".yaml", ".yml"):
-                return yaml.safe_load(text)
+                return yaml.load(text, Loader=_Yaml)  # noqa: S506 - a SafeLoader with fewer booleans
             if suffix == ".json":
                 return json.loads(text)
             if suffix == ".jsonl":
