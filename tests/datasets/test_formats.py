@@ -253,7 +253,7 @@ BROKEN: list[tuple[str, bytes, str]] = [
     (
         "d.jsonl",
         b'{"a": 1}\n\n{"a": "caf\xe9"}\n',
-        r"line 3: byte 20 \(0xe9\) is not utf-8\n    fix: add `encoding: latin-1`",
+        r"line 3: byte 20 \(0xe9\) is not utf-8\n    fix: add `encoding: cp1252`",
     ),
     ("d.csv", b"a,b\n1,caf\xe9\n", r"line 2: byte 9 \(0xe9\) is not utf-8"),
     ("d.json", b'[\n{"a": "caf\xe9"}]', r"line 2: byte 12 \(0xe9\)"),

@@ -83,7 +83,7 @@ def _bad_bytes(path: Path, encoding: str, label: str) -> DatasetError:
                 at = offset - len(pending) + error.start
                 line += error.object[: error.start].count(b"\n")
                 byte = error.object[error.start]
-                fix = f"add `encoding: {'utf-8' if encoding.startswith('utf-16') else 'latin-1'}`, or save it as UTF-8"
+                fix = f"add `encoding: {'utf-8' if encoding.startswith('utf-16') else 'cp1252'}`, or save it as UTF-8"
                 message = f"{label}, line {line}: byte {at:,} (0x{byte:02x}) is not {encoding.removesuffix('-sig')}"
                 return failure(message, fix)
             except UnicodeError as error:
