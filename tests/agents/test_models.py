@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bakeoff.agents import resolve_agent
+from bakeoff.datasets import Item
 from bakeoff.errors import BudgetExceeded, ProviderError, SpecError
+from bakeoff.experiments import load_experiment, plan_run
 from bakeoff.gateway import Gateway, ModelRequest, ModelResponse
 from bakeoff.targets import ModelSpec
 from tests.agents.support import Script, down, run, spans
@@ -76,8 +81,6 @@ async def test_a_router_chooses_by_the_request() -> None:
     result = await run(section, by_model({"x/small": "s", "x/large": "l"}), models=MODELS)
     assert result.output == "s"
     assert spans(result, "step")[0]["routed_to"] == "x/small"
-    from bakeoff.agents import resolve_agent
-
     with pytest.raises(SpecError, match="may choose no model"):
         resolve_agent({"route": [{"when": "true", "model": "small"}]}, name="a", models=MODELS)
 
@@ -143,3 +146,36 @@ async def test_usage_cost_and_spans_add_up_on_the_real_gateway() -> None:
     for span in result.trace[1:]:
         parent = by_id[span["parent"]]
         assert parent["start_ms"] <= span["start_ms"] <= span["end_ms"] <= parent["end_ms"] + 1e-6
+
+
+async def test_the_forecast_of_calls_is_what_a_run_makes_where_nothing_is_left_to_chance() -> None:
+    section = {
+        "steps": {
+            "a": {"prompt": "{{ question }}", "model": "small", "pattern": {"name": "self_consistency", "k": 4}},
+            "b": {"prompt": "{{ question }}", "model": "small", "pattern": "step_back"},
+            "c": {"prompt": "{{ b }}", "model": "large"},
+        },
+        "flow": [{"parallel": ["a", "b"]}, {"loop": ["c"], "until": "false", "max": 3}],
+    }
+    agent = resolve_agent(section, name="a", models=MODELS)
+    item = Item(id="i", inputs={"question": "2+2?"})
+    client = Script(lambda _: "Answer: x")
+    await agent.open(client, variant="v").run(item, repeat=0)
+    expected = {model.model: count for model, count, _ in agent.forecast(item)}
+    assert expected == {"x/small": 6.0, "x/large": 3.0}
+    assert Counter(request.model for request in client.requests) == expected
+
+
+def test_a_plan_of_agents_counts_their_calls_and_costs(tmp_path: Path) -> None:
+    spec = {
+        "name": "p",
+        "dataset": {"rows": [{"id": str(n), "question": "2+2?", "expected": "4"} for n in range(10)]},
+        "targets": {"t": {"agent": {"model": "openai/gpt-4o-mini"}}},
+        "factors": {"agent.pattern": ["zero_shot", {"name": "self_consistency", "k": 5}]},
+        "evaluators": ["contains"],
+    }
+    plan = plan_run(load_experiment(spec, base_dir=tmp_path, check_keys=False))
+    one, five = plan.variants
+    assert (one.calls, five.calls) == (10, 50)
+    assert 0 < one.cost_usd < five.cost_usd == pytest.approx(5 * one.cost_usd)
+    assert one.model == "openai/gpt-4o-mini"

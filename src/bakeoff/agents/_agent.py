@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bakeoff.agents._spec import AcceptSpec, AgentSpec, GuardSpec, StepSpec
     from bakeoff.agents._text import Template
     from bakeoff.agents._tools import Tool
+    from bakeoff.datasets import Item
     from bakeoff.evaluators import Evaluator
     from bakeoff.gateway import ModelClient
     from bakeoff.prompts import Prompt
@@ -134,6 +135,12 @@ class Agent:
                 (f"{at}.agent.steps.{name}", f"{name!r} is a step and an input; rename the step") for name in clashes
             ]
         return found
+
+    def forecast(self, item: Item) -> list[tuple[ModelSpec, float, float]]:
+        """Return (model, calls, input tokens of them all) that one item is expected to take."""
+        from bakeoff.agents._forecast import forecast_agent
+
+        return forecast_agent(self, item)
 
     def open(self, client: ModelClient, *, variant: str, choices: Sequence[str] = ()) -> Target:
         """Return the running target.

@@ -12,13 +12,13 @@ from bakeoff.stats import plan_comparison
 from bakeoff.targets import PromptTarget
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bakeoff.datasets import Item
     from bakeoff.experiments._load import Experiment
     from bakeoff.experiments._store import LocalStore
     from bakeoff.stats import Kind
-    from bakeoff.targets import VariantTarget
+    from bakeoff.targets import ResolvedAgent, VariantTarget
 
 __all__ = ["Plan", "VariantForecast", "plan_run"]
 
@@ -148,6 +148,8 @@ def _forecast(
     experiment: Experiment, variant: VariantTarget, sample: Sequence[Item], history: _History
 ) -> VariantForecast:
     calls = len(experiment.dataset) * experiment.spec.repeats
+    if variant.agent is not None:
+        return _forecast_agent(experiment, variant, variant.agent, sample, history)
     if variant.prompt is None or variant.model is None:
         called = 0 if variant.spec.kind == "recorded" else calls
         return VariantForecast(
@@ -201,6 +203,45 @@ def _forecast(
         latency_ms=latency_ms,
         basis=basis,
     )
+
+
+def _forecast_agent(
+    experiment: Experiment, variant: VariantTarget, agent: ResolvedAgent, sample: Sequence[Item], history: _History
+) -> VariantForecast:
+    """Add up the calls of an agent by model; the time is that of all its calls, one after the other."""
+    trials = len(experiment.dataset) * experiment.spec.repeats
+    read = sample[:20]
+    calls = tokens = output = cost = busy_ms = 0.0
+    for item in read:
+        for model, count, input_tokens in agent.forecast(item):
+            params = model.call_params()
+            limit = params.get("max_completion_tokens") or params.get("max_tokens")
+            words, latency_ms = history.of(model.model) or _assumed(model.model, params, limit)
+            price = price_of(model.model, experiment.spec.gateway, api_base=model.api_base, params=params)
+            usage = Usage(input_tokens=round(input_tokens), output_tokens=round(words * count), estimated=True)
+            cost += nan if price is None else price.cost(usage)
+            calls, tokens, output = calls + count, tokens + input_tokens, output + words * count
+            busy_ms += count * latency_ms
+    share = trials / max(len(read), 1)
+    return VariantForecast(
+        variant=variant.name,
+        kind="agent",
+        model=", ".join(dict.fromkeys(model.model for model in agent.models)) or None,
+        calls=round(calls * share),
+        input_tokens=round(tokens * share),
+        output_tokens=round(output * share),
+        cost_usd=cost * share,
+        latency_ms=busy_ms / calls if calls else 0.0,
+        basis="its steps; branches and loops at their longest",
+    )
+
+
+def _assumed(model: str, params: Mapping[str, Any], limit: object) -> tuple[float, float]:
+    if model.startswith("sim/"):
+        knobs = params.get("sim") or {}
+        return _SIMULATED_TOKENS, _SIMULATED_MS * float(knobs.get("time_scale", 1.0))
+    output = float(min(int(limit), _OUTPUT_TOKENS)) if isinstance(limit, int | float) else float(_OUTPUT_TOKENS)
+    return output, _MS_FIRST_TOKEN + output * _MS_PER_OUTPUT_TOKEN
 
 
 def _limited_minutes(experiment: Experiment, forecasts: Sequence[VariantForecast]) -> float:

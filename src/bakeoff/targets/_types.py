@@ -68,6 +68,10 @@ class ResolvedAgent(Protocol):
         """Return (key, problem) for each template that asks for a name that is not available."""
         ...
 
+    def forecast(self, item: Item) -> Sequence[tuple[ModelSpec, float, float]]:
+        """Return (model, calls, input tokens of them all) that one item is expected to take."""
+        ...
+
     def open(self, client: ModelClient, *, variant: str, choices: Sequence[str] = ()) -> Target:
         """Return the running target."""
         ...
