@@ -175,7 +175,7 @@ async def evaluate_async(
             raise SpecError("a task needs a name that is not empty")
         if not callable(function):
             raise SpecError(f"task {key!r} must be callable, got {type(function).__name__} {function!r}")
-    if not isinstance(evaluators, list | tuple) or not evaluators:
+    if not isinstance(evaluators, (list, tuple)) or not evaluators:
         raise SpecError(f"evaluators must be a list with at least one entry, got {evaluators!r}")
     built = load_evaluators(_named(evaluators))
     spec: dict[str, Any] = {

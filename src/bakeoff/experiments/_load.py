@@ -303,11 +303,11 @@ class _Loader:
         shape = (60, self.spec.repeats) if self.spec.repeats > 1 else (60,)
         binary = primary.score_kind == "binary"
         left, right = (rng.integers(0, 2, shape) if binary else rng.random(shape) for _ in range(2))
-        for key, options in (("interval", {"interval": analysis.interval}), ("test", {"test": analysis.test})):
-            if options[key] is None:
+        for key, interval, test in (("interval", analysis.interval, None), ("test", None, analysis.test)):
+            if interval is None and test is None:
                 continue
             try:
-                compare(left, right, kind=primary.score_kind or "continuous", **options)
+                compare(left, right, kind=primary.score_kind or "continuous", interval=interval, test=test)
             except StatsError as error:
                 self.add(str(error), "analysis", key, fix="leave it out to have the method chosen for the data")
 
