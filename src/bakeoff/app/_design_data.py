@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from bakeoff.app import _adapt, _draft, _parts, _state
+from bakeoff.app import _access, _adapt, _draft, _parts, _state
 from bakeoff.app._text import h, line, visible
 from bakeoff.datasets import bundled_datasets
 from bakeoff.errors import BakeoffError
@@ -58,6 +58,7 @@ def _own_file(draft: Draft, given: dict[str, Any], folder: Path, *, scope: str) 
     )  # fmt: skip
     path: Path | None = None
     if upload is not None:
+        _access.require("editor")
         path = _draft.save_upload(upload.name, upload.getvalue(), folder)
     elif given.get("path"):
         path = (folder / str(given["path"])).resolve()

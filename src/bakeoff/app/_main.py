@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from bakeoff.app import _pages, _state
+from bakeoff.app import _access, _pages, _state
 from bakeoff.app._theme import ASSETS
 
 
@@ -19,6 +19,9 @@ def main() -> None:
     )
     st.logo(str(ASSETS / f"logo-{_state.mode()}.svg"), size="large", icon_image=str(ASSETS / "icon.svg"))
     _state.style()
+    if _access.role() is None:
+        _access.show_login()
+        return
     st.navigation(_pages.build(), expanded=True).run()
 
 

@@ -11,6 +11,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bakeoff.app._access import login_is_set_up
 from bakeoff.app._theme import theme_config
 from bakeoff.errors import BakeoffError, MissingExtraError
 
@@ -46,7 +47,8 @@ def serve(
     """
     if importlib.util.find_spec("streamlit") is None:
         raise MissingExtraError("the dashboard", "dashboard")
-    config = server_config(host, port, allow_remote=allow_remote, open_browser=open_browser)
+    allowed = allow_remote or login_is_set_up()
+    config = server_config(host, port, allow_remote=allowed, open_browser=open_browser)
     config["server.port"] = _free_port(host, port)
     # The script runs in this process, but in threads that Streamlit starts: the environment is what they share.
     os.environ[STORE_VARIABLE] = str(store.paths.root.resolve())
@@ -84,7 +86,8 @@ def server_config(
         raise BakeoffError(
             f"the dashboard would listen on {host!r}, where other machines can reach it, and nobody has to log in: "
             "everyone could read prompts and outputs and start paid runs.\n"
-            "    fix: leave --host at 127.0.0.1 (and tunnel with `ssh -L`), or accept the risk with --allow-remote"
+            "    fix: leave --host at 127.0.0.1 (and tunnel with `ssh -L`), set up log-in (docs/design/dashboard.md), "
+            "or accept the risk with --allow-remote"
         )
     return {
         "server.address": host,

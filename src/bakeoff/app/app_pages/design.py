@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from bakeoff.app import _design_data, _design_judge, _draft, _launch, _parts, _state
+from bakeoff.app import _access, _design_data, _design_judge, _draft, _launch, _parts, _state
 from bakeoff.app._pages import page
 from bakeoff.app._text import h, number
 from bakeoff.errors import BakeoffError, SpecError
@@ -213,16 +213,19 @@ def _target(draft: Draft, folder: Path) -> Path:
 
 def _actions(draft: Draft, text: str, checked: Checked, store: LocalStore) -> None:
     path = _target(draft, _draft.experiment_folder(store))
-    blocked = bool(checked.problems)
+    editor = _access.may("editor")
+    blocked = bool(checked.problems) or not editor
     if st.button("Launch", type="primary", icon=":material/rocket_launch:", width="stretch", disabled=blocked):
         _start(text, path, store)
-    if st.button("Save the file", icon=":material/save:", width="stretch"):
+    if st.button("Save the file", icon=":material/save:", width="stretch", disabled=not editor):
+        _access.require("editor")
         _draft.save(text, path)
         st.toast(f"Saved as {path.name}", icon=":material/check:")
     _state.html(_parts.wrap(f'<div class="bo-soft"><small>{h(path.parent.name)}/{h(path.name)}</small></div>'))
 
 
 def _start(text: str, path: Path, store: LocalStore) -> None:
+    _access.require("editor")
     ready = _draft.check(text, folder=path.parent, store=store, check_keys=True)
     if ready.problems:
         for problem in ready.problems:

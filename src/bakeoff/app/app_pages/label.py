@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from bakeoff.app import _parts, _queries, _state
+from bakeoff.app import _access, _parts, _queries, _state
 from bakeoff.app._labels import Label, LabelStore, Queue, Task
 from bakeoff.app._text import defused, h, line, md
 from bakeoff.errors import BakeoffError
@@ -26,6 +26,9 @@ def draw() -> None:
     _state.header("Label", "People judge answers without knowing which variant gave them. One key, one judgement.")
     manifest = _state.choose_run(prefer=lambda m: m.status in ("complete", "partial"))
     if manifest is None:
+        return
+    if not _access.may("editor"):
+        _state.html(_parts.empty("✎", "For editors", "Your role lets you read. Ask for the role editor to label."))
         return
     labels = LabelStore(_state.the_store().paths.control)
     queues = labels.queues(manifest.run_id)

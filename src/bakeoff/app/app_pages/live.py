@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from bakeoff.app import _launch, _parts, _state
+from bakeoff.app import _access, _launch, _parts, _state
 from bakeoff.app._live import RunningComparison, running_comparisons
 from bakeoff.app._pages import page
 from bakeoff.app._text import h, percent, signed
@@ -30,9 +30,11 @@ def draw() -> None:
         return
     _picture(manifest.run_id, manifest.status)
     if manifest.status == "running":
-        _controls(manifest)
+        if _access.may("editor"):
+            _controls(manifest)
     elif manifest.status == "interrupted":
-        _resume(manifest)
+        if _access.may("editor"):
+            _resume(manifest)
     else:
         st.page_link(
             page("results"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from bakeoff.app import _lineage, _parts, _state
+from bakeoff.app import _access, _lineage, _parts, _state
 from bakeoff.app._diff import word_diff
 from bakeoff.app._labels import LabelStore
 from bakeoff.app._text import ago, h
@@ -39,10 +39,14 @@ def draw() -> None:
         "Version", found, name="version", code=lambda v: v.version, words=_version_words,
         scope=name,
     )  # fmt: skip
+    editor = _access.may("editor")
     with st.container(horizontal=True):
         for mark in _MARKS:
             standing = marks.get((name, mark)) == version.version
-            if st.button(f"Mark as {mark}", key=f"mark_{mark}", disabled=standing, icon=":material/label:"):
+            if st.button(
+                f"Mark as {mark}", key=f"mark_{mark}", disabled=standing or not editor, icon=":material/label:"
+            ):
+                _access.require("editor")
                 labels.mark_prompt(name, version.version, mark)
                 st.rerun()
     _text(found, version)

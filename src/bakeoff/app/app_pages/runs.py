@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from bakeoff.app import _launch, _parts, _state
+from bakeoff.app import _access, _launch, _parts, _state
 from bakeoff.app._labels import LabelStore
 from bakeoff.app._pages import page
 from bakeoff.app._text import ago, h, line
@@ -222,6 +222,7 @@ def _first_use() -> None:
     )
     with st.container(horizontal=True, horizontal_alignment="center"):
         if st.button("Run the example", icon=":material/play_arrow:", type="primary"):
+            _access.require("editor")
             store = _state.the_store()
             with st.spinner("Starting …"):
                 started = _launch.start_example(store.paths.root)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from bakeoff.app import _parts, _state
+from bakeoff.app import _access, _parts, _state
 from bakeoff.app._text import h
 
 if TYPE_CHECKING:
@@ -62,7 +62,9 @@ def draw() -> None:
     st.subheader("Store")
     _state.html(_parts.wrap(_parts.pre(str(root))))
     with st.container(horizontal=True):
-        if st.button("Read everything again", icon=":material/refresh:", help="Forget what was kept in memory."):
+        if _access.may("admin") and st.button(
+            "Read everything again", icon=":material/refresh:", help="Forget what was kept in memory."
+        ):
             st.cache_data.clear()
             st.cache_resource.clear()
             st.toast("Forgotten; the next page reads from disk.")
