@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bakeoff.evaluators import (
+    _checks_agents,
     _checks_format,
     _checks_json,
     _checks_label,
@@ -23,6 +24,7 @@ from bakeoff.evaluators import (
     _judges,
     _judges_rag,
     _judges_rubric,
+    _judges_safety,
     _metrics_embedding,
     _metrics_retrieval,
     _metrics_text,
@@ -32,6 +34,7 @@ from bakeoff.evaluators import (
 )
 
 __all__ = [
+    "_checks_agents",
     "_checks_format",
     "_checks_json",
     "_checks_label",
@@ -52,6 +55,7 @@ __all__ = [
     "_judges",
     "_judges_rag",
     "_judges_rubric",
+    "_judges_safety",
     "_metrics_embedding",
     "_metrics_retrieval",
     "_metrics_text",

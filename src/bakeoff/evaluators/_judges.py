@@ -30,12 +30,13 @@ __all__ = [
     "GoalCompletion",
     "Guidelines",
     "PassJudge",
+    "YesNoJudge",
 ]
 
 _REASON = {"type": "string"}
 
 
-class _YesNo(Judge):
+class YesNoJudge(Judge):
     """A judge that answers one question with yes or no, reason first."""
 
     def question(self) -> str:
@@ -66,7 +67,7 @@ def _read_pass(answer: dict[str, Any]) -> Reading:
 
 
 @evaluator("judge")
-class PassJudge(_YesNo):
+class PassJudge(YesNoJudge):
     """Let a model answer a yes/no question of yours about the output, reason first.
 
     Ask for one thing that a careful person could decide from the material; use several judges for several things.
@@ -122,7 +123,7 @@ def transcript(context: EvaluatorContext) -> Section:
 
 
 @evaluator("closed_qa")
-class ClosedQa(_YesNo):
+class ClosedQa(YesNoJudge):
     """Let a model decide whether the output answers the question of the item by the given criterion.
 
     Value:
@@ -149,7 +150,7 @@ class ClosedQa(_YesNo):
 
 
 @evaluator("goal_completion")
-class GoalCompletion(_YesNo):
+class GoalCompletion(YesNoJudge):
     """Let a model read the whole conversation and decide whether the user's goal was reached.
 
     Value:
