@@ -250,7 +250,7 @@ def read_baseline_file(path: Path) -> Observations:
         raise SpecError(f"{str(path)!r} is no baseline file of this version ({_FORMAT}); write it again")
     try:
         return _observations_of(data)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise SpecError(f"the baseline file {str(path)!r} is damaged ({type(error).__name__}: {error})") from None
 
 
@@ -268,7 +268,15 @@ def _observations_of(data: Mapping[str, Any]) -> Observations:
         ran[tuple(place)] = False
     for place in data["failed"]:
         failed[tuple(place)] = True
-    clusters, weights = data["clusters"], data["weights"]
+    metrics = {name: MetricFacts(**facts) for name, facts in data["metrics"].items()}
+    if set(metrics) != set(values) or data["primary"] not in metrics:
+        raise ValueError(f"it has values of {sorted(values)} and facts of {sorted(metrics)}")
+    lists = {name: data[name] for name in ("hashes", "clusters", "weights")}
+    for name, entries in lists.items():
+        wanted = entries is None and name != "hashes"
+        if not wanted and (not isinstance(entries, list) or len(entries) != len(ids)):
+            raise ValueError(f"{name} must hold one entry for each of {len(ids)} items")
+    clusters, weights = lists["clusters"], lists["weights"]
     return Observations(
         run_id=str(data["run_id"]),
         experiment=str(data["experiment"]),
@@ -280,9 +288,9 @@ def _observations_of(data: Mapping[str, Any]) -> Observations:
         baseline=str(data["baseline"]),
         repeats=shape[2],
         variants={name: VariantFacts(**facts) for name, facts in data["variants"].items()},
-        metrics={name: MetricFacts(**facts) for name, facts in data["metrics"].items()},
+        metrics=metrics,
         ids=ids,
-        hashes=np.array(data["hashes"], dtype=object),
+        hashes=np.array(lists["hashes"], dtype=object),
         clusters=None if clusters is None else np.array(clusters, dtype=np.int64),
         weights=None if weights is None else np.array(weights, dtype=np.float64),
         values=values,

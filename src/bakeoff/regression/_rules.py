@@ -151,7 +151,7 @@ def measure_relative(
         )  # fmt: skip
     said = _relative_said(rule, facts)
     if untouched:
-        said["pass"] = "nothing changed - same prompt, model and settings, and every single score is the same"
+        said |= {"pass": "nothing changed - same prompt, model and settings, and every single score is the same"}
     if not enough:
         said["inconclusive"] = f"too many scores are missing ({gain.n_missing} of {gain.n + gain.n_missing} pairs)"
     return Measured(
