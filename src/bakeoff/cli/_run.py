@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import sys
 from pathlib import Path
@@ -153,6 +154,7 @@ def _execute(
     from bakeoff.experiments import execute
     from bakeoff.reports import ProgressBar
 
+    _allow_connections(experiment.spec.limits.concurrency)
     gc.freeze()  # what is loaded stays: it need not be looked through again
 
     async def work() -> Manifest:
@@ -163,6 +165,20 @@ def _execute(
             return await execute(experiment, store=store.paths, on_progress=bar, **options)
 
     return asyncio.run(work())
+
+
+def _allow_connections(concurrency: int) -> None:
+    """Raise the soft limit of open files, where the system lets us: one for each call, and some for the rest."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * concurrency + 256
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def finish(
