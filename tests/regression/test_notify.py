@@ -94,7 +94,7 @@ def test_once_for_each_key_and_channel(store: LocalStore, tmp_path: Path, receiv
     file = channels(
         tmp_path, {"name": "a", "kind": "webhook", "url": receiver.url},
         {"name": "b", "kind": "slack", "url": receiver.url},
-        {"name": "c", "kind": "webhook", "url": receiver.url, "on": ["drift"]},
+        {"name": "c", "kind": "webhook", "url": receiver.url, "events": ["drift"]},
     )  # fmt: skip
     assert queue_notice(store, NOTICE, file) == 2
     assert queue_notice(store, NOTICE, file) == 0

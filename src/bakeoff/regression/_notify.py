@@ -53,7 +53,7 @@ class Channel(BaseModel):
 
     name: str = Field(min_length=1)
     kind: Literal["webhook", "slack", "email", "command"]
-    on: list[Event] = Field(default_factory=lambda: ["fail", "recovery", "drift", "missed", "error"])
+    events: list[Event] = Field(default_factory=lambda: ["fail", "recovery", "drift", "missed", "error"])
     template: str | None = None
     """Jinja2 text instead of the usual one; has `event`, `title`, `text`, `data`."""
     url: str | None = Field(default=None, pattern=r"^https?://")
@@ -184,7 +184,7 @@ def queue_notice(store: LocalStore, notice: Notice, file: Path, *, now: float | 
     moment = time.time() if now is None else now
     payload = json.dumps(asdict(notice), default=str)
     added = 0
-    channels = [channel for channel in load_channels(file) if notice.event in channel.on]
+    channels = [channel for channel in load_channels(file) if notice.event in channel.events]
     with control_db(store.paths) as control:
         for channel in channels:
             done = control.execute(
