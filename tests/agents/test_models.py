@@ -179,3 +179,27 @@ def test_a_plan_of_agents_counts_their_calls_and_costs(tmp_path: Path) -> None:
     assert (one.calls, five.calls) == (10, 50)
     assert 0 < one.cost_usd < five.cost_usd == pytest.approx(5 * one.cost_usd)
     assert one.model == "openai/gpt-4o-mini"
+
+
+async def test_no_two_calls_of_a_trial_are_one_sample() -> None:
+    """Loops, retries, tiers and votes ask the same words again and again: each time it must be another sample."""
+    accept = {"by": "consistency", "samples": 20, "threshold": 1.0}
+    tier = {"model": "small", "accept": accept, "pattern": {"name": "self_consistency", "k": 3}}
+    section = {
+        "steps": {
+            "a": {"prompt": "{{ question }}", "tiers": [tier, tier, {"model": "small"}], "output": "number",
+                  "retries": 5},
+            "b": {"prompt": "{{ question }}", "model": "small", "pattern": {"name": "tree_of_thought", "breadth": 4}},
+        },
+        "flow": [{"loop": ["a", "b"], "until": "false", "max": 12}],
+    }  # fmt: skip
+    seen: list[tuple[str, int]] = []
+    for repeat in range(2):
+        client = Script(lambda request: "words" if request.repeat % 3 else f"number {request.repeat % 7}")
+        await run(section, client, models=MODELS, repeat=repeat)
+        seen += [(f"{r.messages}{r.params}", r.repeat) for r in client.requests]
+    by_words: dict[str, list[int]] = {}
+    for words, repeat in seen:
+        by_words.setdefault(words, []).append(repeat)
+    crowded = {words[:80]: Counter(many).most_common(1)[0] for words, many in by_words.items()}
+    assert {count for _, count in crowded.values()} == {1}, crowded

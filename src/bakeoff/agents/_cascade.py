@@ -53,7 +53,7 @@ async def answer_by_tiers(work: Work, step: Step) -> str:
         params = dict(tier.params)
         if tier.accept is not None and tier.accept.spec.by == "logprob":
             params["logprobs"] = True
-        here = work.with_model((tier.model, *step.models[1:]), params, number * 1_000)
+        here = work.with_model((tier.model, *step.models[1:]), params, number * 100_000)
         is_last = number == len(step.tiers) - 1
         text, confidence, why = await _attempt(here, tier, is_last=is_last)
         work.sent, work.last = here.sent, here.last
@@ -95,7 +95,7 @@ def _sample(
 ) -> Callable[[WorkProtocol], Awaitable[str]]:
     async def one(work: WorkProtocol) -> str:
         assert isinstance(work, Work)
-        work.offset += 100 * index
+        work.offset += 1_000 * index
         return await run(work, options)
 
     return one

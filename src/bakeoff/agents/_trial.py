@@ -32,8 +32,9 @@ __all__ = ["Branch", "Trial"]
 _DIFFICULTY = {"easy": 0.2, "medium": 0.5, "hard": 0.8}
 _LOGIT_OF_DIFFICULTY = 4.0
 """Weight of difficulty in the logit of simulated models (docs/simulated-models.md)."""
-_REPEATS_APART, _VISITS_APART = 100_003, 1_009
-"""Repeats of a trial, visits of a step and samples of a pattern are all samples of their own for the cache."""
+_REPEATS_APART, _VISITS_APART = 1_000_000_007, 1_000_003
+"""Repeats of a trial, visits of a step and samples of a pattern are all samples of their own for the cache. Within a
+visit: samples of a pattern below 100, attempts 100 apart, samples of a tier 1,000, tiers 100,000."""
 
 
 @dataclass(slots=True)
