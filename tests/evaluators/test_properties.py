@@ -17,6 +17,7 @@ OPTIONS: dict[str, dict] = {
     "at_least": {"k": 1, "of": ["json_valid", "numeric"]},
     "banned_terms": {"terms": ["a", "b c"]},
     "ends_with": {"texts": ["a"]},
+    "handoffs": {"order": ["a"], "max_handoffs": 1},
     "injection_echo": {"markers": ["pwned"]},
     "json_schema": {"schema": {"type": "array", "items": {"type": "integer"}}, "extract": True},
     "label_match": {"labels": ["a", "b", "0"]},
@@ -27,6 +28,7 @@ OPTIONS: dict[str, dict] = {
     "sql_equivalent": {"setup": "CREATE TABLE t(a INT); INSERT INTO t VALUES (1), (2)"},
     "starts_with": {"texts": ["a"]},
     "trajectory": {"max_steps": 2, "required": ["a"]},
+    "turn_checks": {"check": {"contains": "a"}, "need": "share"},
     "weighted": {"of": ["json_valid", "levenshtein"]},
 }
 KINDS = [entry for entry in evaluator_catalogue() if not entry.needs_model and entry.family not in ("code", "pairwise")]
