@@ -142,7 +142,7 @@ def test_any_answer_is_read_or_refused_with_a_reason(text: str, kind: str) -> No
         value = read_output(text, OutputSpec.model_validate(kind))
     except FormError:
         return
-    types = {"text": str, "number": float, "boolean": bool, "json": (dict, list), "list": list}
+    types = {"text": str, "number": float, "boolean": bool, "json": object, "list": list}
     assert isinstance(value, types[kind])
     assert kind != "number" or math.isfinite(value)
 
@@ -150,5 +150,8 @@ def test_any_answer_is_read_or_refused_with_a_reason(text: str, kind: str) -> No
 def test_json_is_checked_against_its_schema() -> None:
     spec = OutputSpec(type="json", json_schema={"type": "object", "required": ["n"]})
     assert read_output('Here:\n```json\n{"n": 1}\n```', spec) == {"n": 1}
+    for text in ("5 apples", "NaN", '{"n": Infinity}', "{", "no"):
+        with pytest.raises(FormError, match="is not JSON"):
+            read_output(text, OutputSpec(type="json"))
     with pytest.raises(FormError, match="'n' is a required property"):
         read_output("{}", spec)

@@ -23,6 +23,13 @@ _YES = frozenset({"yes", "true", "y", "ok", "pass", "correct"})
 _NO = frozenset({"no", "false", "n", "fail", "incorrect"})
 
 
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+_STRICT = json.JSONDecoder(parse_constant=_no_constant)
+
+
 class FormError(BakeoffError):
     """An answer has not the form that its step declares."""
 
@@ -173,7 +180,8 @@ def _json(text: str, spec: OutputSpec) -> Any:
     body = (fenced.group(1) if fenced else text).strip()
     start = min((place for place in (body.find("{"), body.find("[")) if place >= 0), default=-1)
     try:
-        data = json.JSONDecoder().raw_decode(body, max(start, 0))[0]
+        # Words may stand around an object or a list; a bare number or text must be the whole answer.
+        data = _STRICT.raw_decode(body, start)[0] if start >= 0 else _STRICT.decode(body)
     except (ValueError, RecursionError):
         raise FormError("the answer is not JSON; answer with JSON alone") from None
     if spec.json_schema is not None:
