@@ -55,11 +55,14 @@ class Round:
 
     plan: Iterable[tuple[int, Item, Sequence[str]]]
     """Index of the item in the data set, the item, and the variants that answer it."""
-    observed: Observed
+    observed: Observed | None = None
+    """Where scores are kept for a decision; a fixed allocation decides nothing and keeps none."""
     exhausted: bool = field(default=False)
 
     def observe(self, index: int, variant: str, repeat: int, scores: Sequence[Score]) -> None:
         """Tell the allocation what a trial scored."""
+        if self.observed is None:
+            return
         for score in scores:
             if score.name == self.observed.metric:
                 self.observed.note(index, variant, repeat, score.value)
@@ -118,16 +121,15 @@ class Search:
 class _Fixed:
     """Every variant on every item, items in random order: stopped early, what is there is a fair sample."""
 
-    def __init__(self, experiment: Experiment, observed: Observed) -> None:
+    def __init__(self, experiment: Experiment) -> None:
         self._experiment = experiment
-        self._observed = observed
         self._given = False
 
     def next_round(self) -> Round | None:
         if self._given:
             return None
         self._given = True
-        return Round(self._rows(), self._observed)
+        return Round(self._rows())
 
     def _rows(self) -> Iterator[tuple[int, Item, Sequence[str]]]:
         dataset, variants = self._experiment.dataset, list(self._experiment.variants)
@@ -144,13 +146,11 @@ def open_allocation(experiment: Experiment, resumed: Resumed) -> Allocation:
     from bakeoff.experiments import _adaptive
 
     spec = experiment.spec
-    observed = Observed(experiment.primary, spec.repeats)
     if spec.allocation.method == "fixed":
-        return _Fixed(experiment, observed)
-    for event, scores in resumed.finished:
-        for row in scores:
-            if row[0] == experiment.primary:
-                observed.note(event["k"], event["v"], event["r"], row[1])
+        return _Fixed(experiment)
+    observed = Observed(experiment.primary, spec.repeats)
+    for trial in resumed.finished:
+        observed.note(trial.index, trial.variant, trial.repeat, trial.value)
     ids, clusters = item_keys(experiment.dataset.path)
     order, held_out = hold_out(dispatch_order(ids, clusters, spec.seed), clusters, spec.allocation.confirm)
     search = Search(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bakeoff.errors import SpecError
 from bakeoff.experiments._journal import repair_journal
@@ -21,6 +22,18 @@ if TYPE_CHECKING:
 __all__ = ["Resumed", "read_resumed"]
 
 
+class Finished(NamedTuple):
+    """What the tally and the allocation need of a trial that an earlier session finished."""
+
+    index: int
+    variant: str
+    repeat: int
+    error_kind: str | None
+    value: object
+    """Of the primary metric; None when it has none."""
+    cost_usd: float
+
+
 @dataclass(slots=True)
 class Resumed:
     """Trials that need not run again, and answers that still need scores."""
@@ -29,19 +42,16 @@ class Resumed:
     """(item index, variant, repeat)."""
     unscored: list[dict[str, Any]] = field(default_factory=list)
     """Events of trials that were answered but not (wholly) scored."""
-    finished: list[tuple[dict[str, Any], list[list[Any]]]] = field(default_factory=list)
-    """Events that count, with their scores; only what the tally and the allocation need of them."""
+    finished: list[Finished] = field(default_factory=list)
+    """Trials that count, until they are counted."""
     decisions: list[dict[str, Any]] = field(default_factory=list)
     spent: Spent = field(default_factory=Spent)
 
-    def count_into(self, tally: Tally, primary: str) -> None:
+    def count_into(self, tally: Tally) -> None:
         """Start the tally where the earlier sessions ended."""
-        for event, scores in self.finished:
-            value = next((row[1] for row in scores if row[0] == primary), None)
-            paid = 0.0 if event.get("hit") else event.get("cost") or 0.0
-            cost = paid + sum(row[6] or 0.0 for row in scores)
-            kind = event["err"][0] if "err" in event else ""
-            tally.reuse(event["v"], ok="err" not in event, kind=kind, value=value, cost_usd=cost)
+        for trial in self.finished:
+            kind = trial.error_kind
+            tally.reuse(trial.variant, ok=kind is None, kind=kind or "", value=trial.value, cost_usd=trial.cost_usd)
 
 
 def read_resumed(paths: RunPaths, manifest: Manifest, experiment: Experiment, *, retry_errors: bool) -> Resumed:
@@ -68,15 +78,26 @@ def read_resumed(paths: RunPaths, manifest: Manifest, experiment: Experiment, *,
         failed = "err" in event
         if failed and retry_errors:
             continue
-        resumed.done.add((event["k"], event["v"], event["r"]))
+        resumed.done.add((event["k"], sys.intern(event["v"]), event["r"]))
         needs_scores = not failed and (not scores or (retry_errors and any(row[3] is not None for row in scores)))
         if needs_scores:
             resumed.unscored.append(event)
         else:
-            slim = {key: event[key] for key in ("v", "i", "k", "r", "err", "cost", "hit") if key in event}
-            resumed.finished.append((slim, [[row[0], row[1], None, None, None, None, row[6]] for row in scores]))
+            resumed.finished.append(_finished(event, scores, experiment.primary))
     resumed.spent = charges.total(manifest.seconds)
     return resumed
+
+
+def _finished(event: dict[str, Any], scores: list[list[Any]], primary: str) -> Finished:
+    paid = 0.0 if event.get("hit") else event.get("cost") or 0.0
+    return Finished(
+        index=event["k"],
+        variant=sys.intern(event["v"]),
+        repeat=event["r"],
+        error_kind=event["err"][0] if "err" in event else None,
+        value=next((row[1] for row in scores if row[0] == primary), None),
+        cost_usd=paid + sum(row[6] or 0.0 for row in scores),
+    )
 
 
 class _Charges:

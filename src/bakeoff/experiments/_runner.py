@@ -139,7 +139,7 @@ class _Session:
             planned=manifest.planned_trials,
             primary=experiment.primary,
         )
-        resumed.count_into(self.tally, experiment.primary)
+        resumed.count_into(self.tally)
         self.concurrency = self.widest = self.started_with = experiment.spec.limits.concurrency
         self._charged = Spent(usd=-1.0)
         self._charged_size = (0.0, 0)
@@ -218,6 +218,7 @@ class _Session:
 
     async def _all_rounds(self) -> None:
         allocation = open_allocation(self.experiment, self.resumed)
+        self.resumed.finished.clear()
         while not self.steering.draining and (round_ := allocation.next_round()) is not None:
             await self._round(round_)
             if self.steering.draining:
