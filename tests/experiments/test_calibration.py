@@ -28,10 +28,12 @@ def judged(folder: Path, *, n: int = 400, repeats: int = 1) -> tuple[LocalStore,
             truth[f"i{k}", variant] = right
             row[variant] = "1" if right or lenient else "0"
         rows.append(row)
+    folder.mkdir(exist_ok=True)
+    (folder / "answers.py").write_text("def a(a, **_):\n    return a\n\n\ndef b(b, **_):\n    return b\n")
     spec = {
         "name": "judged",
-        "dataset": {"rows": rows, "id": "id", "inputs": ["question"], "expected": "truth"},
-        "targets": {"a": {"recorded": "a"}, "b": {"recorded": "b"}},
+        "dataset": {"rows": rows, "id": "id", "inputs": ["a", "b"], "expected": "truth"},
+        "targets": {name: {"python": f"{folder / 'answers.py'}:{name}"} for name in ("a", "b")},
         "evaluators": [{"numeric": {"name": "judge"}}],
         "analysis": {"baseline": "a"},
         "repeats": repeats,
