@@ -282,3 +282,11 @@ def test_another_name_is_compared_where_no_name_is_shared(store: LocalStore) -> 
     result = decide_gate(store, run(store, recorded({"tuesday": passes(200, 180)})), rules=[NI])
     assert result.outcome == "pass"
     assert "tuesday is compared with monday" in result.notes[-1]
+
+
+def test_a_run_that_chose_its_trials_is_not_gated(store: LocalStore) -> None:
+    answers = {"old": passes(200, 100), "new": passes(200, 190)}
+    rules = [{"better_than": "variant:old"}]
+    adaptive = run(store, recorded(answers, gate=rules, allocation="sequential"))
+    with pytest.raises(SpecError, match="a gate needs `allocation: fixed`, but this one is 'sequential'"):
+        decide_gate(store, adaptive)

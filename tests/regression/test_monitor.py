@@ -61,7 +61,7 @@ def test_nothing_changed(store: LocalStore) -> None:
     assert not chart.alarm
     assert chart.sentence.startswith("in control over 16 runs")
     assert len(chart.sparkline) == 16
-    assert "once in about 370 runs" in found.statement
+    assert "no more than once in about 370 runs" in found.statement
     # The noise of a run is that of generation: for these chances sqrt(mean p (1 - p) / n), not sqrt(p (1 - p) / n).
     chances = np.array([0.35, 0.75, 0.95, 1.0])
     assert chart.se[0] == pytest.approx(np.sqrt((chances * (1 - chances)).mean() / 120), rel=0.15)

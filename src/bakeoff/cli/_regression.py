@@ -187,6 +187,8 @@ def print_gate(result: GateResult) -> None:
         out.print(Text(f"                {rule.because}"), soft_wrap=True)
         for warning in rule.warnings:
             out.print(Text(f"                ! {warning}", style="yellow"), soft_wrap=True)
+    if result.is_simulated:
+        out.print(Text("! simulated models answered: this says nothing about a real one", style="yellow"))
     for note in result.notes:
         out.print(Text(f"! {note}", style="yellow"), soft_wrap=True)
     against = f" against {result.baseline} (run {result.baseline_run})" if result.baseline_run else ""

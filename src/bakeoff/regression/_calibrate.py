@@ -309,7 +309,7 @@ def _sentences(
 ) -> tuple[str, ...]:
     first = (
         f"Nothing changed: {unchanged.failed:.1%} of {unchanged.decisions:,} simulated decisions on {n_items:,} items "
-        f"failed (95% interval {unchanged.failed_low:.1%} to {unchanged.failed_high:.1%}; declared: at most {alpha:.3g}"
+        f"failed (95% interval {unchanged.failed_low:.1%} to {unchanged.failed_high:.1%}; declared: {alpha:.3g}"
         f"); {unchanged.passed:.1%} passed, {unchanged.inconclusive:.1%} were inconclusive."
     )
     found = [first]

@@ -47,6 +47,9 @@ def check_gate(experiment: Experiment) -> None:
     Raises:
         SpecError: With the first rule that does not.
     """
+    method = experiment.spec.allocation.method
+    if experiment.spec.gate and method != "fixed":
+        raise SpecError(f"{experiment.source or 'the experiment'}: {_adaptive(method)}")
     metrics = [info.name for evaluator in experiment.evaluators for info in evaluator.metrics]
     for index, rule in enumerate(experiment.spec.gate):
         where = f"{experiment.source}: gate.{index}" if experiment.source else f"gate.{index}"
@@ -61,6 +64,13 @@ def check_gate(experiment: Experiment) -> None:
             if variant not in experiment.variants:
                 known_names = ", ".join(experiment.variants)
                 raise SpecError(f"{where}: there is no variant {variant!r}\n    fix: the variants are {known_names}")
+
+
+def _adaptive(method: str) -> str:
+    return (
+        f"a gate needs `allocation: fixed`, but this one is {method!r}: it decides from the scores which trials run, "
+        "so ordinary bounds on those scores promise too much\n    fix: gate a run with the fixed allocation"
+    )
 
 
 def decide_gate(
@@ -103,6 +113,9 @@ def decide_gate(
             "        gate:\n          - {no_worse_than: baseline, margin: 0.02}\n"
             "    and pass it with --rules experiment.yaml"
         )
+    method = ExperimentSpec.model_validate(manifest.spec).allocation.method
+    if method != "fixed":
+        raise SpecError(f"the run {run_id!r} cannot be gated: {_adaptive(method)}")
     candidate = observe(store, run_id)
     folder = base_dir or Path(manifest.base_dir or ".")
     baseline, called = None, ""

@@ -139,8 +139,8 @@ def monitor(
         charts=tuple(found),
         mean_runs=mean_runs,
         statement=(
-            f"If nothing changes, one of these {charts} charts (CUSUM and EWMA of each metric and variant) alarms once "
-            f"in about {mean_runs:,.0f} runs on average; limits estimated from few runs are widened for it."
+            f"If nothing changes, one of these {charts} charts (CUSUM and EWMA of each metric and variant) alarms no "
+            f"more than once in about {mean_runs:,.0f} runs on average; limits estimated from few runs are widened for it."
         ),
     )
 
