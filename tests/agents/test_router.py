@@ -41,17 +41,18 @@ def test_a_router_finds_what_the_text_tells() -> None:
 
 
 def test_a_router_that_knows_nothing_is_not_sold_as_better() -> None:
-    reports = [fit_router(*world(seed, signal=False), seed=seed).report for seed in range(40)]
-    assert sum(report.gain_low > 0 for report in reports) <= 2
+    reports = [fit_router(*world(seed, signal=False), seed=seed).report for seed in range(20)]
+    assert sum(report.gain_low > 0 for report in reports) <= 1
     # It loses a little: that is its regret, and the report says so.
     assert np.mean([report.gain for report in reports]) < 0
 
 
 async def test_a_saved_router_chooses_in_a_step(tmp_path: Path) -> None:
     texts, utility = world(1, signal=True)
-    fit_router(texts, utility).save(tmp_path / "router.json")
+    router = fit_router(texts, utility)
+    router.save(tmp_path / "router.json")
     again = load_router(tmp_path / "router.json")
-    assert [again.choose(text) for text in texts] == [fit_router(texts, utility).choose(text) for text in texts]
+    assert [again.choose(text) for text in texts] == [router.choose(text) for text in texts]
     item = Item(id="1", inputs={"question": "Please handle this contract number 8"})
     client = Script(lambda request: request.model)
     result = await run({"router": "router.json"}, client, item=item, models=MODELS, base_dir=tmp_path)
