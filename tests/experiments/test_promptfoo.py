@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import bakeoff
 from bakeoff.cli import main
 from bakeoff.errors import SpecError
+from bakeoff.evaluators import load_evaluator
 from bakeoff.experiments import import_promptfoo, load_experiment, open_store
 
 CONFIG = r"""
@@ -233,3 +237,46 @@ def test_nothing_is_overwritten_unasked(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="use --force"):
         import_promptfoo(folder / "promptfooconfig.yaml", tmp_path / "out")
     import_promptfoo(folder / "promptfooconfig.yaml", tmp_path / "out", force=True)
+
+
+_ODD = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(["", "x", "{{ a }}", "{{", "file://x.yaml", "[1"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["vars", "assert", "type", "value", "threshold", "weight", "id", "config", "tests", "options"]
+            ),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    data=st.dictionaries(
+        st.sampled_from(
+            ["tests", "defaultTest", "scenarios", "evaluateOptions", "assertionTemplates", "tags", "description"]
+        ),
+        _ODD,
+    ),
+    asserts=st.lists(
+        st.fixed_dictionaries(
+            {"type": st.sampled_from(["equals", "regex", "is-json", "word-count", "latency", "assert-set", "rouge-n"])},
+            optional={"value": _ODD, "threshold": _ODD, "weight": _ODD, "metric": _ODD, "assert": _ODD},
+        ),
+        max_size=3,
+    ),
+)
+def test_odd_files_are_carried_or_refused_in_plain_words(tmp_path: Path, data: Any, asserts: Any) -> None:
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps({"prompts": ["{{ a }}"], "providers": ["sim/small"], **data}))
+    with contextlib.suppress(SpecError):
+        import_promptfoo(path, tmp_path / "out", models=["sim/small"], force=True)
+    path.write_text(json.dumps({"prompts": ["hi"], "tests": [{"assert": asserts}]}))
+    import_promptfoo(path, tmp_path / "out", models=["sim/small"], force=True)
+    for check in items(tmp_path / "out")[0]["metadata"]["checks"]:
+        load_evaluator(check)  # what is written loads

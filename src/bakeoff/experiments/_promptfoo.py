@@ -140,10 +140,8 @@ def _spec(
     spec["prompts"] = prompts
     spec["models"] = models
     spec["factors"] = {"prompt": list(prompts), "model": list(models)}
-    options = {
-        **(data.get("commandLineOptions") or {}),
-        **(data.get("evaluateOptions") or {}),
-    }
+    given = (data.get("commandLineOptions"), data.get("evaluateOptions"))
+    options = {key: value for part in given if isinstance(part, dict) for key, value in part.items()}
     for key, value in options.items():
         if key == "repeat" and isinstance(value, int) and value > 1:
             spec["repeats"] = value

@@ -15,7 +15,7 @@ from bakeoff.experiments._promptfoo_files import Files, NotCarriedError, Notes, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["assertion_of_text", "checks_of"]
+__all__ = ["assertion_of_text", "checks_of", "listed"]
 
 _PROGRAMS = {
     "javascript": "JavaScript is not run; write it as a Python function: `- checks.py:name`",
@@ -201,9 +201,14 @@ def checks_of(
             if not isinstance(entry, dict) or not kind:
                 raise NotCarriedError(f"{str(raw)[:60]!r} is no assertion with a `type`")
             checks.append(_check(kind, entry, inputs, templates=templates, files=files, notes=notes))
-        except (NotCarriedError, ValueError) as error:
+        except (NotCarriedError, ValueError, TypeError) as error:
             notes.lose(f"assertion `{kind or '?'}`: {error}")
     return checks
+
+
+def listed(value: Any) -> list[Any]:
+    """Return a list as it is, nothing as an empty one, and anything else as the only entry."""
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def _check(
@@ -218,12 +223,12 @@ def _check(
     base = kind.removeprefix("not-")
     common = _common(kind, entry, inputs)
     if base == "assert-set":
-        parts = checks_of(entry.get("assert") or [], inputs, templates=templates, files=files, notes=notes)
+        parts = checks_of(listed(entry.get("assert")), inputs, templates=templates, files=files, notes=notes)
         if not parts:
             raise NotCarriedError("none of its assertions could be carried")
         if entry.get("threshold") is None:
-            return {"all": {"of": parts, **common}}
-        return {"weighted": {"of": parts, "threshold": float(entry["threshold"]), **common}}
+            return _proven({"all": {"of": parts, **common}})
+        return _proven({"weighted": {"of": parts, "threshold": entry["threshold"], **common}})
     _refuse_programs(base, entry)
     for key in ("provider", "rubricPrompt", "config"):
         if entry.get(key):
@@ -241,8 +246,11 @@ def _check(
 def _common(kind: str, entry: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Return what every check may have: turned round, a weight, a name."""
     common: dict[str, Any] = {"negate": True} if kind.startswith("not-") else {}
-    weight = entry.get("weight", 1)
-    if isinstance(weight, int | float) and weight <= 0:
+    weight = entry.get("weight")
+    weight = 1 if weight is None else weight
+    if isinstance(weight, bool) or not isinstance(weight, int | float):
+        raise NotCarriedError(f"its weight {weight!r} is no number")
+    if weight <= 0:
         raise NotCarriedError("its weight is 0, so it never counts")
     if weight != 1:
         common["weight"] = float(weight)
@@ -269,15 +277,20 @@ def _shorthand(kind: str) -> str:
 
 def _proven(check: dict[str, Any]) -> dict[str, Any]:
     """Build the evaluator once, so that what is written will load."""
-    from bakeoff.evaluators import evaluator_class
-
-    ((name, options),) = check.items()
     try:
-        needs_model = "model" in evaluator_class(name).model_fields
-        load_evaluator({name: {**options, "model": "sim/judge"} if needs_model else options})
+        load_evaluator(_with_model(check))
     except EvaluatorError as error:
         raise NotCarriedError(str(error)) from None
     return check
+
+
+def _with_model(check: dict[str, Any]) -> dict[str, Any]:
+    from bakeoff.evaluators import evaluator_class
+
+    ((name, options),) = check.items()
+    if isinstance(options.get("of"), list):
+        options = {**options, "of": [_with_model(part) for part in options["of"]]}
+    return {name: {**options, "model": "sim/judge"} if "model" in evaluator_class(name).model_fields else options}
 
 
 _PREFIX = re.compile(r"^(not-)?([a-z][a-z-]*)(?:\((\d+(?:\.\d+)?)\))?(?::\s*([\s\S]*))?$")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from bakeoff.experiments._promptfoo_asserts import assertion_of_text, checks_of
+from bakeoff.experiments._promptfoo_asserts import assertion_of_text, checks_of, listed
 from bakeoff.experiments._promptfoo_files import Files, NotCarriedError, Notes, fill
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ def items_of(config: Mapping[str, Any], *, files: Files, notes: Notes) -> list[d
     """
     default = _default(config, files, notes)
     rows: list[dict[str, Any]] = []
-    templates = config.get("assertionTemplates") or {}
+    given = config.get("assertionTemplates")
+    templates = given if isinstance(given, dict) else {}
     for test in _all_tests(config, files, notes):
         whole = _merged(default, test)
         for inputs in _expanded(whole, files, notes):
@@ -47,7 +48,7 @@ def _row(
     files: Files,
     notes: Notes,
 ) -> dict[str, Any]:
-    checks = checks_of(test.get("assert") or [], inputs, templates=templates, files=files, notes=notes)
+    checks = checks_of(listed(test.get("assert")), inputs, templates=templates, files=files, notes=notes)
     metadata: dict[str, Any] = dict(test["metadata"]) if isinstance(test.get("metadata"), dict) else {}
     if test.get("description"):
         metadata["description"] = str(test["description"])
@@ -163,7 +164,7 @@ def _merged(default: Mapping[str, Any], test: Mapping[str, Any]) -> dict[str, An
     if isinstance(test.get("vars"), str):
         whole["vars_file"] = test["vars"]
     disabled = bool(whole["options"].get("disableDefaultAsserts"))
-    whole["assert"] = [*([] if disabled else default.get("assert") or []), *(test.get("assert") or [])]
+    whole["assert"] = [*([] if disabled else listed(default.get("assert"))), *listed(test.get("assert"))]
     return whole
 
 
