@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,3 +40,10 @@ def test_what_is_not_json_becomes_text() -> None:
         "lone": "a���b",
         "object": "<class 'object'>",
     }
+
+
+def test_numbers_of_other_libraries_stand_beside_what_is_not_json() -> None:
+    class Level(int):
+        pass
+
+    assert loads(dumps({"n": np.float64(2.5), "i": Level(3), "s": {1}})) == {"n": 2.5, "i": 3, "s": [1]}
