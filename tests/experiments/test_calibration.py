@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import bakeoff
 from bakeoff.cli import main
@@ -231,3 +234,16 @@ def test_words_are_compared_but_have_no_mean(tmp_path: Path) -> None:
     assert result.scale == "words"
     assert result.confusion == {"de": {"de": 5, "en": 0}, "en": {"de": 1, "en": 0}}
     assert result.variants == result.differences == ()
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(head=st.sampled_from(["", "item_id,variant,value\n", "item_id;variant;value;repeat\n"]), body=st.text())
+def test_any_file_is_labels_or_refused_in_plain_words(tmp_path: Path, head: str, body: str) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_bytes((head + body).encode("utf-8", "surrogatepass"))
+    with contextlib.suppress(SpecError):
+        for label in read_labels(path):
+            assert isinstance(label.value, str)
+    path.write_text(head + "x" * 200_000)
+    with contextlib.suppress(SpecError):
+        read_labels(path)

@@ -77,7 +77,11 @@ def read_labels(path: Path) -> list[HumanLabel]:
         raise SpecError(f"the labels {str(path)!r} are not UTF-8 (byte {error.start}); save them as UTF-8") from error
     head = text.partition("\n")[0]
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=head.count))
-    names = {str(name).strip().lower(): str(name) for name in reader.fieldnames or ()}
+    try:
+        names = {str(name).strip().lower(): str(name) for name in reader.fieldnames or ()}
+        rows = [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise SpecError(f"the labels {str(path)!r}, line {reader.line_num}: {error}") from error
     missing = [name for name in ("item_id", "variant", "value") if name not in names]
     if missing:
         raise SpecError(
@@ -88,10 +92,6 @@ def read_labels(path: Path) -> list[HumanLabel]:
     def cell(row: dict[str, str | None], name: str) -> str:
         return (row.get(names.get(name, "")) or "").strip()
 
-    try:
-        rows = [(reader.line_num, row) for row in reader]
-    except csv.Error as error:
-        raise SpecError(f"the labels {str(path)!r}, line {reader.line_num}: {error}") from error
     return [
         HumanLabel(
             item_id=cell(row, "item_id"), variant=cell(row, "variant"), value=cell(row, "value"),
