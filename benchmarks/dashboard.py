@@ -110,14 +110,17 @@ def interactions(page: Page, base: str) -> dict[str, float]:
     page.wait_for_selector('[data-testid="stDataFrame"]')
     page.wait_for_timeout(1500)
     found["items: filter"] = timed(
-        page.get_by_text("All fail", exact=True).click,
-        lambda: page.wait_for_function(CAPTION_CHANGED, arg=caption(page)),
+        page.get_by_text("Errors", exact=True).click, lambda: page.wait_for_selector("text=No item matches")
+    )
+    found["items: all again"] = timed(
+        page.get_by_text("All", exact=True).click,
+        lambda: page.wait_for_selector("text=No item matches", state="detached"),
     )
     page.wait_for_timeout(800)
-    before = caption(page)
-    page.get_by_label("Search").fill("question 77 ")
+    filtered = caption(page)
+    page.get_by_placeholder("in ids, inputs, expected, outputs").fill("question 77 ")
     found["items: search"] = timed(
-        lambda: page.keyboard.press("Enter"), lambda: page.wait_for_function(CAPTION_CHANGED, arg=before)
+        lambda: page.keyboard.press("Enter"), lambda: page.wait_for_function(CAPTION_CHANGED, arg=filtered)
     )
     page.goto(f"{base}/results")
     page.wait_for_selector(".bo-hero h2")
@@ -136,10 +139,10 @@ def interactions(page: Page, base: str) -> dict[str, float]:
     page.goto(f"{base}/compare")
     page.wait_for_selector(".bo-hero h2")
     page.wait_for_timeout(1500)
-    before = caption(page)
-    found["compare: regressed"] = timed(
-        page.get_by_text("Regressed", exact=True).click,
-        lambda: page.wait_for_function(CAPTION_CHANGED, arg=before),
+    improved = caption(page)
+    found["compare: all items"] = timed(
+        page.get_by_text("All", exact=True).click,
+        lambda: page.wait_for_function(CAPTION_CHANGED, arg=improved),
     )
     return found
 

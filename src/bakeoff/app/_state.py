@@ -16,6 +16,8 @@ from bakeoff.experiments import analyse, default_store, open_store
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from streamlit import Page
+
     from bakeoff.app._queries import ItemFilter, ItemPage, Trial
     from bakeoff.experiments import Analysis, LocalStore, Manifest
 
@@ -222,7 +224,7 @@ def choose_run(label: str = "Run", *, prefer: Callable[[Manifest], bool] | None 
     )  # fmt: skip
 
 
-def _page(name: str):
+def _page(name: str) -> Page:
     from bakeoff.app._pages import page
 
     return page(name)

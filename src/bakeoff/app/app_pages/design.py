@@ -16,7 +16,7 @@ from bakeoff.reports import amount_usd, duration
 
 if TYPE_CHECKING:
     from bakeoff.app._draft import Checked, Draft
-    from bakeoff.experiments import LocalStore
+    from bakeoff.experiments import LocalStore, Manifest
 
 __all__ = ["draw"]
 
@@ -81,7 +81,7 @@ def _load(store: LocalStore) -> Draft:
     return draft
 
 
-def _source(chosen: str, files: dict[str, Path], runs: dict, store: LocalStore) -> Draft:  # type: ignore[type-arg]
+def _source(chosen: str, files: dict[str, Path], runs: dict[str, Manifest], store: LocalStore) -> Draft:
     if chosen in files:
         path = files[chosen]
         draft = _draft.from_yaml(path.read_text(encoding="utf-8"), file=path)
