@@ -276,6 +276,8 @@ async def test_a_blocking_function_holds_up_nothing() -> None:
     section = {"steps": {"a": {"python": "f:slow"}}}
     await asyncio.gather(*(run(section, echo(), callables={"f:slow": slow}) for _ in range(10)))
     assert time.perf_counter() - began < 1.5
+    result = await run(section, echo(), callables={"f:slow": slow})
+    assert 200 <= result.latency_ms < 1000  # type: ignore[operator]
 
 
 _RICH: dict[str, Any] = {

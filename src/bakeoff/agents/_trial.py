@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -134,10 +135,11 @@ class Trial:
             return await self._retrieve(step, branch, span["id"])
         if kind == "tool":
             return await self._tool(step, branch, span["id"])
-        if kind == "python":
-            return await self._python(step, branch)
-        if kind == "check":
-            return await self._check(step, branch)
+        if kind in ("python", "check"):
+            began = time.perf_counter()
+            value = await (self._python(step, branch) if kind == "python" else self._check(step, branch))
+            branch.clock.now_ms += (time.perf_counter() - began) * 1000
+            return value
         if kind == "approve":
             return self._approve(step, branch, span["id"])
         if step.spec.retrieve:

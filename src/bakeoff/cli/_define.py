@@ -27,7 +27,9 @@ _FileArgument = Annotated[Path, typer.Argument(help="Experiment file.")]
 
 def init(
     folder: Annotated[Path, typer.Argument(help="Folder to write into; made when absent.")] = Path(),
-    example: Annotated[str, typer.Option(help="Which example: triage, qa, recorded, or python.")] = "triage",
+    example: Annotated[
+        str, typer.Option(help="Which example: triage, qa, recorded, python; for agents team, docs, code, desk.")
+    ] = "triage",
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
 ) -> None:
     """Write an example experiment that runs as it is, without a key."""
