@@ -1,4 +1,4 @@
-"""Take the screenshots of the documentation anew: `python scripts/refresh_screenshots.py` from the checkout.
+"""Take the screenshots of the documentation anew: `python scripts/refresh_screenshots.py [PAGE ...]` from the checkout.
 
 Runs the examples in a temporary store (simulated models, nothing is paid, nothing leaves the machine), opens every
 page in Chromium, light and dark, and writes PNG files into `docs/images`.
@@ -88,7 +88,10 @@ def shoot(browser: Browser, address: str, path: Path, *, scheme: str, height: in
     if "label" in path.name:
         page.get_by_label("Your name").fill("ann")
         page.keyboard.press("Enter")
-    page.wait_for_timeout(6000)
+    page.wait_for_timeout(3000)
+    still = "[data-testid=stSkeleton], [data-testid=stStatusWidget], [data-stale=true]"
+    page.wait_for_function(f"() => !document.querySelector('{still}') || location.pathname === '/live'", timeout=60_000)
+    page.wait_for_timeout(3000)
     page.screenshot(path=path)
     context.close()
     smaller(path)
@@ -98,7 +101,7 @@ def smaller(path: Path) -> None:
     """Keep a screenshot below 200 kB: the pages use few colours."""
     from PIL import Image
 
-    image = Image.open(path).convert("RGB").quantize(192, dither=Image.Dither.NONE)
+    image = Image.open(path).convert("RGB").quantize(256, dither=Image.Dither.NONE)
     image.save(path, optimize=True)
 
 
@@ -117,7 +120,8 @@ def main() -> None:
             label_queue(home, known["triage"])
             with dashboard(home / ".bakeoff") as base, sync_playwright() as play:
                 browser = play.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-                order = ["live", *[name for name in PAGES if name != "live"]]  # while the run is going on
+                wanted = sys.argv[1:] or list(PAGES)
+                order = sorted(wanted, key=lambda name: name != "live")  # while the run is going on
                 for name in order:
                     path, height = PAGES[name]
                     address = base + path.format(**known)
