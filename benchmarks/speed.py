@@ -176,18 +176,18 @@ def contenders(arguments: argparse.Namespace) -> list[Contender]:
         Contender(name="bakeoff run, 40,000 calls", items=20_000),
         Contender(name="bare aiohttp", script="bare_aiohttp.py"),
         Contender(name="bare aiohttp, 40,000 calls", script="bare_aiohttp.py", items=20_000),
-        Contender(name="bare litellm.acompletion", script="bare_litellm.py", items=1000),
-        Contender(name="MLflow genai.evaluate", script="mlflow_run.py", items=150),
+        Contender(name="bare litellm.acompletion", script="bare_litellm.py", items=500),
     ]
     if arguments.deepeval:
         python = f"{arguments.deepeval}/bin/python"
-        found.append(Contender(name="DeepEval", python=python, script="deepeval_run.py"))
+        found.append(Contender(name="DeepEval", python=python, script="deepeval_run.py", items=150))
     if arguments.inspect:
         python = f"{arguments.inspect}/bin/python"
-        found.append(Contender(name="Inspect AI", python=python, script="inspect_ai_run.py", items=500))
+        found.append(Contender(name="Inspect AI", python=python, script="inspect_ai_run.py", items=250))
     if arguments.promptfoo:
         script = f"{arguments.promptfoo}/node_modules/.bin/promptfoo"
-        found.append(Contender(name="promptfoo", script=script, items=500))
+        found.append(Contender(name="promptfoo", script=script, items=250))
+    found.append(Contender(name="MLflow genai.evaluate", script="mlflow_run.py", items=100))
     return found
 
 
@@ -227,7 +227,9 @@ def main() -> None:
                     continue
                 for _ in range(arguments.repeat):
                     try:
-                        results.setdefault(contender.name, []).append(measure(contender, address))
+                        result = measure(contender, address)
+                        results.setdefault(contender.name, []).append(result)
+                        print(f"{contender.name}, {latency_ms:g} ms: {result}", file=sys.stderr, flush=True)
                     except (RuntimeError, OSError) as error:
                         print(f"{contender.name}: {error}", file=sys.stderr)
                         break

@@ -8,6 +8,7 @@ import pickle
 import time
 from pathlib import Path
 
+import jinja2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -306,3 +307,18 @@ class TestRender:
                 prompt.render(inputs)
             best = min(best, (time.perf_counter() - start) / 200)
         assert best < 40e-6  # measured: 6 to 8 microseconds; the rest is for busy machines
+
+
+@given(
+    st.lists(
+        st.sampled_from(["{{ a }}", "{{b}}", "{{- a -}}", " x\n", "{# no #}", "{{ a }}{{ b }}", "\n"]), min_size=1
+    ),
+    plain_text,
+    st.one_of(plain_text, st.integers(), st.booleans()),
+)
+def test_text_put_into_text_is_what_jinja_writes(parts: list[str], a: str, b: object) -> None:
+    """The oracle is Jinja itself, without the sandbox."""
+    source = "".join(parts)
+    oracle = jinja2.Environment(keep_trailing_newline=True, autoescape=False).from_string(source)
+    prompt = Prompt(name="p", messages=[{"role": "user", "content": source}])
+    assert prompt.render({"a": a, "b": b})[0]["content"] == oracle.render(a=a, b=b)

@@ -222,7 +222,7 @@ class StreamDraft:
 
 
 def _count(holder: object, *names: str) -> int:
-    if isinstance(holder, dict):
+    if holder and isinstance(holder, dict):
         for name in names:
             value = holder.get(name)
             if isinstance(value, int) and value > 0:
