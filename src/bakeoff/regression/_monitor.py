@@ -140,7 +140,7 @@ def monitor(
         mean_runs=mean_runs,
         statement=(
             f"If nothing changes, one of these {charts} charts (CUSUM and EWMA of each metric and variant) alarms no "
-            f"more than once in about {mean_runs:,.0f} runs on average; limits estimated from few runs are widened for it."
+            f"more than once in about {mean_runs:,.0f} runs on average; limits that come from few runs are widened."
         ),
     )
 
