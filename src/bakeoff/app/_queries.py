@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from bakeoff.errors import BakeoffError, SpecError
+from bakeoff.errors import BakeoffError
 from bakeoff.prompts import Prompt
 
 if TYPE_CHECKING:
@@ -356,5 +356,5 @@ def rendered_prompt(manifest: Manifest, variant: str, inputs: dict[str, Any]) ->
     try:
         prompt = Prompt(name=info.prompt, messages=stored["messages"], version=str(stored.get("version", "")))
         return prompt.render({**info.levels, **inputs}), ""
-    except (BakeoffError, SpecError) as problem:
+    except BakeoffError as problem:
         return [], str(problem)
