@@ -149,5 +149,5 @@ def read_dataset(path: Path, *, name: str | None = None) -> Dataset:
         version=about["version"],
         input_names=tuple(about["input_names"]),
         size=about["items"],
-        characters=about["characters"],
+        characters=about.get("characters", 0),
     )
