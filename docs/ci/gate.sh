@@ -16,17 +16,15 @@ BAKEOFF_STORE="$(cd "$store" && pwd)"
 
 emit() { if [ -n "${GITHUB_OUTPUT:-}" ]; then printf '%s=%s\n' "$1" "$2" >> "$GITHUB_OUTPUT"; fi; }
 
-latest() { bakeoff runs --json --limit 1 | python -c 'import json, sys; print(json.load(sys.stdin)[0]["run_id"])'; }
-
 # Runs a file and prints the run's id. Its gate is decided below, once.
 run() {
-  local before after code
-  before="$(latest 2>/dev/null || true)"
+  local before new code
+  before="$(ls -1 "$BAKEOFF_STORE/runs" 2>/dev/null | sort)"
   bakeoff run "$1" --quiet --no-gate >&2
   code=$?
-  after="$(latest 2>/dev/null || true)"
-  if [ -z "$after" ] || [ "$after" = "$before" ]; then return "$([ "$code" -ne 0 ] && echo "$code" || echo 4)"; fi
-  printf '%s' "$after"
+  new="$(comm -13 <(printf '%s\n' "$before") <(ls -1 "$BAKEOFF_STORE/runs" 2>/dev/null | sort) | tail -n 1)"
+  if [ -z "$new" ]; then return "$([ "$code" -ne 0 ] && echo "$code" || echo 4)"; fi
+  printf '%s' "$new"
 }
 
 finish() {
