@@ -406,12 +406,12 @@ class _Session:
 
     def _charge_early(self) -> None:
         """Journal charges at once where a kill would lose more than a thousandth of the budget."""
-        gateway = self._gateway
-        if gateway is None or self._charge_step_usd is None:
+        gateway, step = self._gateway, self._charge_step_usd
+        if gateway is None:
             return
-        if gateway.largest_call != self._charged_size or (
-            gateway.spent_usd - self._charged.usd > self._charge_step_usd
-        ):
+        # The size is known only where a budget or a limit of tokens needs it.
+        is_larger = gateway.largest_call != self._charged_size
+        if is_larger or (step is not None and gateway.spent_usd - self._charged.usd > step):
             self._charge()
 
     def _charge(self) -> None:
