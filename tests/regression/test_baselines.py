@@ -173,7 +173,7 @@ def test_calibration_of_a_run(store: LocalStore) -> None:
     assert found.worse is not None
     assert found.worse.failed > 0.5
     assert found.drop == pytest.approx(0.16)
-    assert "1 rules about named items or error rates are not part of this." in found.sentences[-1]
+    assert "Not part of this: 1 rule about named items or error rates." in found.sentences[-1]
     with pytest.raises(SpecError, match="has one repeat: nothing varies"):
         calibrate_gate(store, then, decisions=100)
 

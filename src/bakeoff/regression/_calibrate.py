@@ -324,5 +324,6 @@ def _sentences(
     if unchanged.passed < 0.5:
         found.append("Less than half of the unchanged runs pass: use more items, repeats, or a wider margin.")
     if left_out:
-        found.append(f"{left_out} rules about named items or error rates are not part of this.")
+        rules = "rule" if left_out == 1 else "rules"
+        found.append(f"Not part of this: {left_out} {rules} about named items or error rates.")
     return tuple(found)

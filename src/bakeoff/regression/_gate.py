@@ -100,6 +100,24 @@ def decide_gate(
     Raises:
         SpecError: There is no rule, no baseline, or a rule names a metric or variant that the run does not have.
         StoreError: The run or its baseline cannot be read.
+
+    Examples:
+        >>> import tempfile, bakeoff
+        >>> from bakeoff.regression import set_baseline
+        >>> spec = {
+        ...     "name": "greeting",
+        ...     "dataset": {"rows": [{"q": f"{n}", "expected": "yes", "old": "yes"} for n in range(60)]},
+        ...     "targets": {"bot": {"recorded": "old"}},
+        ...     "evaluators": ["exact_match"],
+        ...     "gate": [{"no_worse_than": "baseline", "margin": 0.05}, {"at_least": 0.9}],
+        ...     "mlflow": False,
+        ... }
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     run = bakeoff.run(spec, store=folder)
+        ...     baseline = set_baseline(run.store, run.run_id)
+        ...     result = decide_gate(run.store, run.run_id)
+        ...     result.outcome, result.exit_code, result.headline
+        ('pass', 0, 'PASS: all 2 rules hold.')
     """
     manifest = store.manifest(run_id)
     own_rules, own_policy = gate_of(manifest)
