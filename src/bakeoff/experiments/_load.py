@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import ValidationError
 
-from bakeoff.agents import resolve_agent
 from bakeoff.datasets import open_dataset
 from bakeoff.errors import BakeoffError, SpecError, SpecProblem, StatsError
 from bakeoff.evaluators import load_evaluator
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from bakeoff.datasets import Dataset
     from bakeoff.evaluators import Evaluator
     from bakeoff.prompts import Prompt
-    from bakeoff.targets import VariantTarget
+    from bakeoff.targets import AgentResolver, VariantTarget
 
 __all__ = ["Experiment", "load_experiment", "parse_spec"]
 
@@ -230,6 +229,11 @@ class _Loader:
                 self.add(
                     f"there is no prompt {target.prompt!r}", "targets", name, "prompt", fix="define it in `prompts:`"
                 )
+        agents: AgentResolver | None = None
+        if any(target.agent is not None for target in self.spec.targets.values()):
+            from bakeoff.agents import resolve_agent  # a tenth of the start of a run that has none
+
+            agents = resolve_agent
         variants: dict[str, VariantTarget] = {}
         broken = set(self.spec.prompts) - set(prompts)
         for name, levels in expanded.items():
@@ -244,7 +248,7 @@ class _Loader:
                     targets=self.spec.targets,
                     base_dir=self.base_dir,
                     callables=self.callables,
-                    agents=resolve_agent,
+                    agents=agents,
                 )
             except SpecError as error:
                 self.adopt(error, *(("variants", name) if name in self.spec.variants else ("factors",)))

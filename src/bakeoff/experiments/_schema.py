@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from bakeoff.agents import AgentSpec
 from bakeoff.evaluators import evaluator_schema
 from bakeoff.experiments._spec import ExperimentSpec
 
@@ -13,6 +12,8 @@ __all__ = ["experiment_schema"]
 
 def experiment_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of an experiment file, with every built-in evaluator and its options."""
+    from bakeoff.agents import AgentSpec
+
     schema = ExperimentSpec.model_json_schema(by_alias=True)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "Bakeoff experiment"
