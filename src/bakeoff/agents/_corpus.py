@@ -183,7 +183,7 @@ def _docx(path: Path) -> str:
 
 def _pdf(path: Path) -> str:
     try:
-        from pypdf import PdfReader  # pyrefly: ignore  # an optional extra
+        from pypdf import PdfReader  # an optional extra
     except ImportError:
         raise MissingExtraError(f"reading {path.name}", "documents") from None
     try:

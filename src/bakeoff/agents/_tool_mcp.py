@@ -31,7 +31,7 @@ class McpTool:
 
     def __init__(self, name: str, spec: ToolSpec, *, base_dir: Path, recording: Recording | None = None) -> None:
         try:
-            import mcp  # noqa: F401  # pyrefly: ignore  # an optional extra
+            import mcp  # noqa: F401 - an optional extra
         except ImportError:
             raise MissingExtraError("a tool of an MCP server", "mcp") from None
         self.name = name
@@ -76,7 +76,7 @@ class McpTool:
             return await client.list_tools()
 
     def _client(self) -> Any:
-        from mcp import Client, StdioServerParameters  # pyrefly: ignore  # an optional extra
+        from mcp import Client, StdioServerParameters  # an optional extra
 
         if isinstance(self._server, str) and self._server.startswith(("http://", "https://")):
             return Client(self._server)
