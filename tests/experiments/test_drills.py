@@ -127,6 +127,7 @@ async def test_a_clock_that_jumps_changes_nothing(store: LocalStore, monkeypatch
     assert 0 <= manifest.seconds < 60
 
 
+@pytest.mark.slow
 def test_a_lost_network_is_waited_for(store: LocalStore, tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
