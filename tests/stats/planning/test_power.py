@@ -230,3 +230,11 @@ def test_degenerate_sizes():
     assert np.isnan(two_mean_power(1, 5, difference=1.0, sd_candidate=1.0, sd_baseline=1.0))
     assert np.isnan(two_proportion_power(0, 5, p_candidate=0.5, p_baseline=0.5))
     assert noninferiority_power_paired(0, p10=0.1, p01=0.1, margin=0.1) == 0.0
+
+
+@pytest.mark.parametrize("method", ["bonett_price", "tango"])
+@pytest.mark.parametrize("n", [100, 400, 1000, 10_000])
+def test_a_loss_of_the_whole_margin_passes_as_often_as_alpha_says(n: int, method: str) -> None:
+    """By definition of a one-sided test at 5%: where the truth lies on the boundary, power is the level."""
+    power = noninferiority_power_paired(n, p10=0.2, p01=0.23, margin=0.03, method=method)  # type: ignore[arg-type]
+    assert power == pytest.approx(0.05, abs=0.005)

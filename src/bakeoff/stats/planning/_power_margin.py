@@ -89,9 +89,11 @@ def _noninferiority_normal(
 
     def one_side(sign: int) -> float:
         distance = margin + sign * difference
+        # The standard error at the margin is read off the statistic; right at the margin that would be 0 / 0.
+        probe = margin if abs(distance) > se else min(margin + 2 * se, 0.999)
         statistic = _tango_z if method == "tango" else _bonett_price_z
-        z = float(np.abs(statistic(np.array(n * p10), np.array(n * p01), n, -sign * margin)))
-        restricted = abs(distance) / z if z > 0 else se
+        z = float(np.abs(statistic(np.array(n * p10), np.array(n * p01), n, -sign * probe)))
+        restricted = abs(probe + sign * difference) / z if z > 0 else se
         return float(norm_sf((critical * restricted - distance) / se))
 
     return max(0.0, one_side(1) + one_side(-1) - 1) if equivalence else one_side(1)
