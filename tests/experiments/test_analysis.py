@@ -175,3 +175,20 @@ async def test_another_metric_has_its_own_headline_and_no_borrowed_margin(store:
     assert analysis.margin == 0.5
     assert other.margin is None
     assert {c.label for c in analysis.metric("length").comparisons} <= {"higher", "lower", "inconclusive"}
+
+
+async def test_one_family_over_all_metrics(store: LocalStore) -> None:
+    """With `family: all`, Holm counts the comparisons of every metric, as statsmodels does on the pooled p-values."""
+    columns = {
+        name: ["".join(RNG.choice("01") for _ in range(RNG.randrange(1, 6))) for _ in range(90)]
+        for name in ("a", "b", "c")
+    }
+    options = {"evaluators": ["exact_match", {"length": {"unit_of": "characters"}}], "analysis": {"family": "all"}}
+    analysis = await analysed(store, columns, "exact_match", **options)
+    rows = [c for metric in analysis.metrics for c in metric.comparisons]
+    assert len(rows) == 4
+    from statsmodels.stats.multitest import multipletests
+
+    expected = multipletests([row.difference.p_value for row in rows], method="holm")[1]
+    assert [row.difference.p_adjusted for row in rows] == pytest.approx(list(expected))
+    assert "family of 4" in analysis.methods

@@ -15,6 +15,7 @@ import numpy as np
 from bakeoff.errors import SpecError, StatsError
 from bakeoff.experiments._answer import Analysis, Comparison, MetricAnalysis, Resources, VariantScore
 from bakeoff.experiments._cube import ItemInfo, ScoreCube, item_info, score_cubes
+from bakeoff.experiments._family import correct_together
 from bakeoff.experiments._headline import headline, methods
 from bakeoff.experiments._health import health_warnings
 from bakeoff.experiments._question import Question
@@ -71,6 +72,8 @@ def analyse(
     items = item_info(store, manifest)
     watch = watch_of(manifest, items)
     analysed = tuple(_metric(cube, manifest, plan, items, watch) for cube in cubes.values())
+    if plan.family == "all" and watch is None:
+        analysed = tuple(correct_together(analysed, plan))
     resources = read_resources(store, manifest)
     warnings = health_warnings(manifest, cubes, resources)
     confirmed = _confirmation(cubes.get(manifest.primary), analysed, manifest, plan, items, watch)

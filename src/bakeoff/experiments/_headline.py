@@ -54,7 +54,10 @@ def methods(metrics: Sequence[MetricAnalysis], manifest: Manifest, plan: Questio
     )
     if not results:
         return design
-    family = max((len(metric.comparisons) for metric in numeric), default=0)
+    sizes = [len(metric.comparisons) for metric in numeric]
+    family = sum(sizes) if plan.family == "all" else max(sizes, default=0)
+    if plan.family == "metric" and len(numeric) > 1:
+        design += f" {manifest.primary} is the declared metric; verdicts on the others are exploratory."
     return f"{design} " + methods_paragraph(
         results, correction=plan.correction if family > 1 else "none", family_size=family or None, alpha=plan.alpha
     )

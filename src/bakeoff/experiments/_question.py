@@ -23,6 +23,7 @@ class Question:
     alpha: float
     alternative: Literal["two-sided", "greater", "less"]
     correction: Literal["holm", "hochberg", "bh", "by", "bonferroni", "none"]
+    family: Literal["metric", "all"]
     margin: float | None
     guardrails: tuple[str, ...]
     segments: tuple[str, ...]
@@ -52,6 +53,7 @@ class Question:
             alpha=alpha if alpha is not None else declared.alpha,
             alternative=declared.alternative,
             correction=declared.correction,
+            family=declared.family,
             margin=margin if margin is not None else declared.margin,
             guardrails=tuple(declared.guardrails),
             segments=tuple(declared.segments),

@@ -9,15 +9,15 @@ import numpy as np
 
 from bakeoff.errors import SpecError, StoreError
 from bakeoff.experiments._cube import ItemInfo
+from bakeoff.experiments._family import correct_together
 from bakeoff.experiments._json import loads
-from bakeoff.stats import adjust, decide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from bakeoff.experiments._answer import Comparison, MetricAnalysis
+    from bakeoff.experiments._answer import MetricAnalysis
     from bakeoff.experiments._cube import ScoreCube
     from bakeoff.experiments._manifest import Manifest
     from bakeoff.experiments._question import Question
@@ -92,22 +92,7 @@ def _few(items: ItemInfo, rows: NDArray[np.int64]) -> ItemInfo:
 
 def _corrected(segments: Sequence[Segment], question: Question) -> list[Segment]:
     """Adjust over the whole field: ten segments are ten chances to find something by luck."""
-    comparisons = [comparison for segment in segments for comparison in segment.metric.comparisons]
-    adjusted = iter(adjust([c.difference.p_value for c in comparisons], method=question.correction))
-    corrected: list[Segment] = []
-    for segment in segments:
-        rows = tuple(
-            _again(comparison, float(next(adjusted)), segment, question) for comparison in segment.metric.comparisons
-        )
-        corrected.append(replace(segment, metric=replace(segment.metric, comparisons=rows, tied=())))
-    return corrected
-
-
-def _again(comparison: Comparison, p_adjusted: float, segment: Segment, question: Question) -> Comparison:
-    direction = segment.metric.higher_is_better
-    difference = replace(comparison.difference, p_adjusted=p_adjusted)
-    verdict = decide(difference, alpha=question.alpha, margin=question.margin, higher_is_better=direction is not False)
-    label = comparison.label
-    if verdict.word == "inconclusive" or comparison.label in ("better", "worse", "equivalent", "inconclusive"):
-        label = verdict.word
-    return replace(comparison, difference=replace(difference, verdict=verdict), label=label)
+    corrected = correct_together([segment.metric for segment in segments], question)
+    return [
+        replace(segment, metric=replace(metric, tied=())) for segment, metric in zip(segments, corrected, strict=True)
+    ]

@@ -39,7 +39,10 @@ class AnalysisSpec(_Section):
     alternative: Literal["two-sided", "greater", "less"] = "two-sided"
     """`greater`: only a higher score counts."""
     correction: Literal["holm", "hochberg", "bh", "by", "bonferroni", "none"] = "holm"
-    """Over the comparisons of one metric."""
+    """Over the comparisons of one family."""
+    family: Literal["metric", "all"] = "metric"
+    """What is corrected together: the comparisons of each metric (others than the primary are then exploratory), or
+    those of all metrics, so that the chance of any false verdict in the whole run stays at `alpha`."""
     margin: PositiveFloat | None = None
     """Differences smaller than this do not matter; needed for the verdict `equivalent`."""
     interval: str | None = None
