@@ -128,7 +128,7 @@ class TestAccess:
 
 
 def test_a_large_file_is_never_in_memory(tmp_path: Path) -> None:
-    """60,000 rows, 120 MB: reading, filtering, sampling, iterating and shuffling stay far below that."""
+    """120,000 rows, 240 MB: reading, filtering, sampling, iterating and shuffling stay far below that."""
     script = """
         import json, sys
         from pathlib import Path
@@ -141,20 +141,20 @@ def test_a_large_file_is_never_in_memory(tmp_path: Path) -> None:
 
         folder = Path(sys.argv[1])
         with (folder / "d.jsonl").open("w") as out:
-            for n in range(60_000):
+            for n in range(120_000):
                 out.write(json.dumps({"id": n, "q": f"{n} " + "word " * 390, "k": n % 10, "m": {"deep": [n]}}) + "\\n")
         small = open_dataset({"rows": [{"id": n, "q": "x", "k": 1} for n in range(50)], "filter": "k = 1", "sample": 5})
         list(small.shuffled(1))
         before = peak_mb()
         dataset = open_dataset({"path": "d.jsonl", "filter": "k < 9 and length(q) > 9", "sample": 0.9}, base_dir=folder)
         opened = peak_mb()
-        assert len(dataset) == 48_600
-        assert sum(1 for _ in dataset) == 48_600
+        assert len(dataset) == 97_200
+        assert sum(1 for _ in dataset) == 97_200
         iterated = peak_mb()
         seen = 0
         for item in dataset.shuffled(1):
             seen += 1
-        assert seen == 48_600
+        assert seen == 97_200
         print(json.dumps([before, opened, iterated, peak_mb(), (folder / "d.jsonl").stat().st_size / 1e6]))
     """
     done = subprocess.run(
@@ -166,7 +166,7 @@ def test_a_large_file_is_never_in_memory(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     before, opened, iterated, shuffled, file_mb = json.loads(done.stdout)
-    assert file_mb > 100
-    assert opened - before < 100
-    assert iterated - before < 100
-    assert shuffled - before < 120
+    assert file_mb > 200
+    assert opened - before < 140
+    assert iterated - before < 140
+    assert shuffled - before < 140
