@@ -167,3 +167,13 @@ def test_order_is_a_permutation_and_no_cluster_is_divided(
             here = set(clusters[part].tolist())
             assert not here & seen
             seen |= here
+
+
+async def test_planned_looks_are_kept(store: LocalStore) -> None:
+    """Five looks at 300 items: a decision can only fall at 60, 120, 180, 240 or 300."""
+    spec = recorded({"old": 0.5, "new": 0.75}, 300, method="sequential", looks=5)
+    manifest, analysis = await run(store, spec)
+    (decision,) = manifest.decisions
+    assert decision["items"] in (60, 120, 180, 240, 300)
+    assert manifest.counts["trials"] == 2 * decision["items"]
+    assert analysis.metric().comparisons[0].difference.p_value == pytest.approx(decision["p"])

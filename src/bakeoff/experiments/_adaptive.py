@@ -251,7 +251,7 @@ class _Bandit(_Searching):
     def next_round(self) -> Round | None:
         if max(self.next.values()) >= len(self.order):
             return self.confirm()
-        size = self.spec.allocation.batch
+        size = self.spec.allocation.sizes(len(self.order))[0]
         if self.rounds == 0:  # every variant gets a fair start
             arms = [variant for variant in self.variants for _ in range(max(2, size // len(self.variants)))]
         else:

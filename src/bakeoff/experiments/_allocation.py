@@ -153,12 +153,13 @@ def open_allocation(experiment: Experiment, resumed: Resumed) -> Allocation:
         observed.note(trial.index, trial.variant, trial.repeat, trial.value)
     ids, clusters = item_keys(experiment.dataset.path)
     order, held_out = hold_out(dispatch_order(ids, clusters, spec.seed), clusters, spec.allocation.confirm)
+    size, first = spec.allocation.sizes(len(order))
     search = Search(
         experiment=experiment,
         observed=observed,
         ids=ids,
         clusters=clusters,
-        batches=batches(order, clusters, size=spec.allocation.batch, first=spec.allocation.min_items),
+        batches=batches(order, clusters, size=size, first=first),
         held_out=held_out,
     )
     return _adaptive.open_search(search)

@@ -66,8 +66,17 @@ class AllocationSpec(_Section):
     """Items between two decisions."""
     min_items: PositiveInt = 50
     """Items before the first decision."""
+    looks: PositiveInt | None = None
+    """Decisions planned over all items, evenly spread, instead of `batch` and `min_items`."""
     confirm: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of the items held out to re-test the winner."""
+
+    def sizes(self, n_items: int) -> tuple[int, int]:
+        """Return the size of a batch and of the first one, over so many items to search on."""
+        if self.looks is None:
+            return self.batch, self.min_items
+        size = max(1, -(-n_items // self.looks))
+        return size, size
 
 
 class JournalSpec(_Section):

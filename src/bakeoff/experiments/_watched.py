@@ -57,7 +57,8 @@ def watch_of(manifest: Manifest, items: ItemInfo) -> Watch | None:
     searched, held_out = hold_out(order, items.clusters, allocation.confirm if adaptive else 0.0)
     looks = [searched]
     if allocation.method in ("sequential", "racing"):
-        looks = batches(searched, items.clusters, size=allocation.batch, first=allocation.min_items)
+        size, first = allocation.sizes(len(searched))
+        looks = batches(searched, items.clusters, size=size, first=first)
     return Watch(searched=searched, held_out=held_out, looks=looks, adaptive=adaptive, method=allocation.method)
 
 
