@@ -29,6 +29,8 @@ class Steering:
         self.draining = False
         self.reason: str | None = None
         self.now = asyncio.Event()
+        self.ending = asyncio.Event()
+        """Set as soon as `draining` is, for those who sleep."""
         self._going = asyncio.Event()
         self._going.set()
 
@@ -42,6 +44,7 @@ class Steering:
         if not self.draining:
             self.draining = True
             self.reason = reason
+            self.ending.set()
         self._going.set()
 
     def stop(self, reason: str) -> None:

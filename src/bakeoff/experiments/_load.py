@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from bakeoff.datasets import open_dataset
 from bakeoff.errors import BakeoffError, SpecError, SpecProblem, StatsError
 from bakeoff.evaluators import load_evaluator
+from bakeoff.experiments._batch_check import batch_problems
 from bakeoff.experiments._problems import problems_of
 from bakeoff.experiments._spec import ExperimentSpec
 from bakeoff.experiments._variants import expand_variants
@@ -153,6 +154,7 @@ def load_experiment(
     variants = loader.variants(prompts)
     found = loader.evaluators() if evaluators is None else list(evaluators)
     loader.check_analysis(variants, found)
+    loader.check_batch(variants)
     dataset = loader.dataset(cache_dir, data, variants)
     loader.check_method(found)
     loader.check_targets(os.environ if env is None else env, callables or {})
@@ -280,6 +282,11 @@ class _Loader:
             if not known and len(evaluators) == len(self.spec.evaluators):
                 fix = f"the metrics are {', '.join(metrics)}"
                 self.add(f"there is no metric {name!r}", "analysis", key, fix=fix)
+
+    def check_batch(self, variants: Mapping[str, VariantTarget]) -> None:
+        if self.spec.gateway.mode == "batch":
+            for message, key, fix in batch_problems(self.spec, variants):
+                self.add(message, *key, fix=fix)
 
     def dataset(self, cache_dir: Path | None, data: object, variants: Mapping[str, VariantTarget]) -> Dataset | None:
         recorded = [v.spec.recorded for v in variants.values() if v.spec.recorded is not None]

@@ -7,7 +7,7 @@ from math import nan
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.errors import BakeoffError
-from bakeoff.gateway import ModelRequest, ModelResponse, Usage, estimate_tokens, price_of
+from bakeoff.gateway import BATCH_PRICE, ModelRequest, ModelResponse, Usage, estimate_tokens, price_of
 from bakeoff.stats import plan_comparison
 from bakeoff.targets import PromptTarget
 
@@ -191,6 +191,7 @@ def _forecast(
             latency_ms = float(knobs.get("latency_ms", _SIMULATED_MS)) * float(knobs.get("time_scale", 1.0))
             output, basis = float(knobs.get("output_tokens", _SIMULATED_TOKENS)), "simulated model"
     price = price_of(variant.model.model, experiment.spec.gateway)
+    share = BATCH_PRICE if experiment.spec.gateway.mode == "batch" else 1.0
     usage = Usage(input_tokens=round(per_call), output_tokens=round(output), estimated=True)
     return VariantForecast(
         variant=variant.name,
@@ -199,7 +200,7 @@ def _forecast(
         calls=calls,
         input_tokens=round(per_call * calls),
         output_tokens=round(output * calls),
-        cost_usd=nan if price is None else price.cost(usage) * calls,
+        cost_usd=nan if price is None else price.cost(usage) * calls * share,
         latency_ms=latency_ms,
         basis=basis,
     )

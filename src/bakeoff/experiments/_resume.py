@@ -45,6 +45,8 @@ class Resumed:
     finished: list[Finished] = field(default_factory=list)
     """Trials that count, until they are counted."""
     decisions: list[dict[str, Any]] = field(default_factory=list)
+    batches: list[dict[str, Any]] = field(default_factory=list)
+    """Events of batches that are still open at a provider."""
     spent: Spent = field(default_factory=Spent)
 
     def count_into(self, tally: Tally) -> None:
@@ -72,6 +74,8 @@ def read_resumed(paths: RunPaths, manifest: Manifest, experiment: Experiment, *,
         for event in index.others
         if event["e"] == "decision"
     ]
+    closed = {event["id"] for event in index.others if event["e"] == "batch_done"}
+    resumed.batches = [event for event in index.others if event["e"] == "batch" and event["id"] not in closed]
     charges = _Charges(index.others, manifest.variant_names)
     for event, scores in index.events(paths.journal):
         charges.count(event, scores)

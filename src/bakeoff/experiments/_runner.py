@@ -50,7 +50,9 @@ _UNCONFIRMED = "up to"
 
 
 @dataclass(frozen=True, slots=True)
-class _Trial:
+class Trial:
+    """One answer to one item that is still to be had."""
+
     variant: str
     item: Item
     index: int
@@ -97,7 +99,7 @@ async def execute(
     try:
         manifest = read_manifest(paths.manifest) if resume else manifest_of(experiment, paths.run_id)
         resumed = read_resumed(paths, manifest, experiment, retry_errors=retry_errors) if resume else Resumed()
-        session = _Session(experiment, store, manifest, resumed, on_progress)
+        session = Session(experiment, store, manifest, resumed, on_progress)
         return await session.run(client, handle_signals=handle_signals)
     finally:
         lock.release()
@@ -115,7 +117,7 @@ def _charge_step_usd(budget: BudgetSpec) -> float | None:
     return min(caps) / 1000 if caps else None
 
 
-class _Session:
+class Session:
     """One process's work on a run."""
 
     def __init__(
@@ -151,6 +153,7 @@ class _Session:
         self._gateway: Gateway | None = None
 
     async def run(self, client: ModelClient | None, *, handle_signals: bool) -> Manifest:
+        """Do what is left of the run, and seal it."""
         write_manifest(self.paths.manifest, self.manifest)
         self.journal = Journal(self.paths.journal, sync=self.experiment.spec.journal.sync)
         started = time.monotonic()
@@ -232,6 +235,16 @@ class _Session:
 
     async def _round(self, round_: Round) -> None:
         trials = self._trials(round_)
+        if self.experiment.spec.gateway.mode == "batch" and self._gateway is not None:
+            from bakeoff.experiments._batch import BatchRun
+
+            self._hopeless = dict.fromkeys(self._hopeless, -1)  # its failures cost nothing more
+            await BatchRun(self, self._gateway).run(trials)
+        else:
+            await self.drive(trials, round_)
+
+    async def drive(self, trials: Iterator[Trial], round_: Round) -> None:
+        """Run trials, as many at once as the concurrency says."""
         self._refill(trials, round_)
         while self._workers:
             stop = asyncio.create_task(self.steering.now.wait())
@@ -244,7 +257,7 @@ class _Session:
                 return
             self._refill(trials, round_)
 
-    def _refill(self, trials: Iterator[_Trial], round_: Round) -> None:
+    def _refill(self, trials: Iterator[Trial], round_: Round) -> None:
         """Keep as many workers as the concurrency asks for; it may have been changed from outside."""
         while not round_.exhausted and not self.steering.draining and len(self._workers) < self.concurrency:
             worker = asyncio.create_task(self._work(trials, round_))
@@ -253,16 +266,16 @@ class _Session:
             if len(self._workers) >= self.tally.planned:
                 return
 
-    def _trials(self, round_: Round) -> Iterator[_Trial]:
+    def _trials(self, round_: Round) -> Iterator[Trial]:
         done = self.resumed.done
         repeats = range(self.experiment.spec.repeats)
         for index, item, variants in round_.plan:
             for repeat in repeats:
                 for variant in variants:
                     if not done or (index, variant, repeat) not in done:
-                        yield _Trial(variant, item, index, repeat)
+                        yield Trial(variant, item, index, repeat)
 
-    async def _work(self, trials: Iterator[_Trial], round_: Round) -> None:
+    async def _work(self, trials: Iterator[Trial], round_: Round) -> None:
         try:
             while await self.steering.may_start() and len(self._workers) <= self.concurrency:
                 trial = next(trials, None)
@@ -280,7 +293,7 @@ class _Session:
             self._error = self._error or error
             self.steering.stop(f"{type(error).__name__}: {error}")
 
-    async def _answer(self, trial: _Trial) -> TargetResult:
+    async def _answer(self, trial: Trial) -> TargetResult:
         """Ask the target; what may pass is tried again. Model calls were already retried by the gateway."""
         limits = self.experiment.spec.limits
         for attempt in range(1, limits.attempts + 1):
@@ -297,7 +310,7 @@ class _Session:
                 return result if attempt == 1 else replace(result, attempts=attempt)
         raise AssertionError("attempts is at least 1")
 
-    async def _run_trial(self, trial: _Trial, round_: Round) -> None:
+    async def _run_trial(self, trial: Trial, round_: Round) -> None:
         try:
             result = await self._answer(trial)
         except BudgetExceeded:
@@ -327,7 +340,7 @@ class _Session:
         self.tally.answered(trial.variant, scores, None if result.cached else result.cost_usd)
         round_.observe(trial.index, trial.variant, trial.repeat, scores)
 
-    def _context(self, trial: _Trial, result: TargetResult) -> EvaluatorContext:
+    def _context(self, trial: Trial, result: TargetResult) -> EvaluatorContext:
         item = trial.item
         return EvaluatorContext(
             output=result.output,
@@ -349,7 +362,7 @@ class _Session:
             client=self.client,
         )
 
-    def _fail(self, trial: _Trial, kind: str, message: str) -> None:
+    def _fail(self, trial: Trial, kind: str, message: str) -> None:
         event = failed_event(
             trial.variant, trial.item, trial.index, trial.repeat, kind=kind, message=message, at=time.time()
         )

@@ -5,13 +5,14 @@ from bakeoff.gateway._cache import CacheStats, ResponseCache
 from bakeoff.gateway._config import BudgetSpec, GatewaySpec, LimitsSpec, PriceSpec, RateLimitSpec
 from bakeoff.gateway._embed import Embeddings
 from bakeoff.gateway._gateway import Gateway
-from bakeoff.gateway._pricing import Price, price_map_version, price_of
-from bakeoff.gateway._providers import missing_env, required_env
+from bakeoff.gateway._pricing import BATCH_PRICE, Price, price_map_version, price_of
+from bakeoff.gateway._providers import has_batches, missing_env, required_env
 from bakeoff.gateway._snapshot import GatewaySnapshot
 from bakeoff.gateway._tokens import estimate_tokens
 from bakeoff.gateway._types import ModelClient, ModelRequest, ModelResponse, Purpose, Route, Usage
 
 __all__ = [
+    "BATCH_PRICE",
     "BudgetSpec",
     "CacheStats",
     "Embeddings",
@@ -31,6 +32,7 @@ __all__ = [
     "Spent",
     "Usage",
     "estimate_tokens",
+    "has_batches",
     "missing_env",
     "price_map_version",
     "price_of",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bakeoff.errors import BudgetExceeded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from bakeoff.gateway._config import BudgetSpec
 
@@ -195,6 +195,42 @@ class Budget:
             raise
         return reservation
 
+    def hold_batch(self, reservations: Sequence[Reservation], *, force: bool = False) -> None:
+        """Hold room for many calls at once: for all of them or for none, without waiting.
+
+        Args:
+            reservations: Upper estimates, one for each call.
+            force: Hold them whatever the caps are: the calls were made by an earlier session.
+
+        Raises:
+            BudgetExceeded: They do not all fit beside what is spent and reserved.
+        """
+        if not force:
+            self._refuse_batch(reservations)
+        for reservation in reservations:
+            self._hold(reservation, self._variant(reservation.variant))
+
+    def _refuse_batch(self, reservations: Sequence[Reservation]) -> None:
+        self.check_time()
+        spec, n = self._spec, len(reservations)
+        usd, tokens = (sum(getattr(one, name) for one in reservations) for name in ("usd", "tokens"))
+        for key, unit, account, amount in (
+            ("usd", "USD", self._usd, usd),
+            ("tokens", "tokens", self._tokens, tokens),
+            ("calls", "calls", self._calls, n),
+        ):
+            if account.must_wait(amount):
+                raise self._refusal(key, f"{account.cap:g} {unit}", _short_batch(account, amount, unit, n))
+        per_variant: dict[str, float] = {}
+        for one in reservations:
+            per_variant[one.variant] = per_variant.get(one.variant, 0.0) + one.usd
+        for name, amount in per_variant.items():
+            account = self._variant(name)
+            if account is not None and account.must_wait(amount):
+                cap = f"{spec.per_variant_usd:g} USD for variant {name!r}"
+                why = _short_batch(account, amount, "USD", n)
+                raise self._refusal("per_variant_usd", cap, why, whole_run=False)
+
     def settle(self, reservation: Reservation, *, usd: float, tokens: float, confirmed: bool = True) -> None:
         """Replace a reservation by what the attempt used, even when that is more than was reserved.
 
@@ -311,3 +347,11 @@ def _short(spent: float, amount: float, unit: str) -> str:
     if unit == "USD":
         return f"{spent:.6f} USD are spent and the next call may cost up to {amount:.6f} USD"
     return f"{spent:.0f} {unit} are used and the next call may need up to {amount:.0f}"
+
+
+def _short_batch(account: _Account, amount: float, unit: str, n: int) -> str:
+    digits = 6 if unit == "USD" else 0
+    return (
+        f"{account.spent:.{digits}f} {unit} are used, {account.reserved:.{digits}f} reserved, and the next batch of "
+        f"{n} calls may need up to {amount:.{digits}f}"
+    )

@@ -72,6 +72,10 @@ class PriceSpec(_Section):
 class GatewaySpec(_Section):
     """How calls are made."""
 
+    mode: Literal["live", "batch"] = "live"
+    """`batch`: prompts are answered by the provider's batch API, half the price, within 24 hours; judges stay live."""
+    batch_poll_s: PositiveFloat = 30.0
+    """How often a batch is looked at."""
     route: Literal["auto", "direct", "litellm"] = "auto"
     """`direct`: provider knowledge on our own HTTP session; `litellm`: its full client; `auto`: direct where it can."""
     cache: bool = True

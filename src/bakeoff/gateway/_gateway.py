@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from bakeoff.gateway._batch import Batches
     from bakeoff.gateway._embed import Embeddings
     from bakeoff.gateway._pricing import Price
     from bakeoff.gateway._transport import Transport
@@ -264,6 +265,28 @@ class Gateway:
         self._cached += bool(texts) and found.n_cached == len(set(texts))
         return found
 
+    def batches(self) -> Batches:
+        """Return the door to the providers' batch APIs, on the same budget; close it before the gateway."""
+        from bakeoff.gateway._batch import Batches
+
+        def size(request: ModelRequest) -> tuple[float, int]:
+            call = self._prepare(request)
+            return call.usd, call.input_tokens + call.output_tokens
+
+        def on_answer(response: ModelResponse) -> None:
+            self._count(response.usage)
+            if self._on_spent is not None:
+                self._on_spent()
+
+        return Batches(
+            self._spec,
+            self._limits,
+            env=self._env,
+            budget=self._budget,
+            size=size,
+            on_answer=on_answer,
+        )
+
     def prewarm(self, models: Iterable[str]) -> None:
         """Start loading what these models need in a background thread, and return at once."""
         self._open_transport().prewarm(models)
@@ -485,12 +508,7 @@ class Gateway:
 
     def _settle_answer(self, call: _Call, reservation: Reservation, permit: Permit, response: ModelResponse) -> None:
         usage = response.usage
-        total = self._usage
-        total[0] += usage.input_tokens
-        total[1] += usage.output_tokens
-        total[2] += usage.cached_tokens
-        total[3] += usage.reasoning_tokens
-        total[4] += usage.audio_tokens
+        self._count(usage)
         self._budget.settle(reservation, usd=response.cost_usd or 0.0, tokens=usage.input_tokens + usage.output_tokens)
         self._limiter.release(
             permit,
@@ -504,6 +522,14 @@ class Gateway:
             self._on_spent()
         if call.estimate:
             call.model.forecast.learn(call.estimate, usage)
+
+    def _count(self, usage: Usage) -> None:
+        total = self._usage
+        total[0] += usage.input_tokens
+        total[1] += usage.output_tokens
+        total[2] += usage.cached_tokens
+        total[3] += usage.reasoning_tokens
+        total[4] += usage.audio_tokens
 
     def _settle_failure(
         self, call: _Call, reservation: Reservation, permit: Permit, error: ProviderError, *, probe: bool

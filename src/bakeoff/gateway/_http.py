@@ -30,7 +30,7 @@ _LARGEST_ERROR_BODY = 64 * 1024
 
 @dataclass(slots=True)
 class Call:
-    """One POST: what is sent, and what came back of it so far."""
+    """One request, mostly a POST: what is sent, and what came back of it so far."""
 
     model: str
     url: str
@@ -39,6 +39,7 @@ class Call:
     started: float = 0.0
     status: int | None = None
     response_headers: Mapping[str, str] | None = None
+    method: str = "POST"
 
     def lower_headers(self) -> dict[str, str]:
         """Return the headers of the answer, names in lower case."""
@@ -64,7 +65,7 @@ class HttpSession:
         self._ssl: ssl.SSLContext | None = None
 
     async def post(self, call: Call) -> bytes:
-        """Post and return the body of a successful answer.
+        """Post (or what else `call.method` says) and return the body of a successful answer.
 
         Raises:
             ProviderError: No connection, no answer in time, or an answer that is not a success.
@@ -109,9 +110,10 @@ class HttpSession:
     def _request(self, call: Call) -> aiohttp.client._RequestContextManager:
         session = self._open()
         scheme, _, rest = call.url.partition("://")
-        return session.post(
+        return session.request(
+            call.method,
             call.url,
-            data=call.body,
+            data=call.body or None,
             headers=call.headers,
             allow_redirects=False,  # a redirected POST would carry the key somewhere else
             proxy=self._proxy(scheme, rest.partition("/")[0]),

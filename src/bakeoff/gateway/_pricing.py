@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from bakeoff.gateway._config import GatewaySpec, PriceSpec
     from bakeoff.gateway._types import Usage
 
-__all__ = ["Price", "Rates", "mode_of", "owner_of", "price_map_version", "price_of"]
+__all__ = ["BATCH_PRICE", "Price", "Rates", "mode_of", "owner_of", "price_map_version", "price_of"]
+
+BATCH_PRICE = 0.5
+"""What a call in a batch costs, as a share of the live price: the same at every provider that is supported."""
 
 _TIER_SUFFIX = {
     "flex": "_flex",

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["find_key", "is_local", "missing_env", "missing_key", "required_env", "split_model"]
+__all__ = ["find_key", "has_batches", "is_local", "missing_env", "missing_key", "required_env", "split_model"]
 
 _KEYS: dict[str, tuple[str, ...]] = {
     # The first is the one that messages name; the others are accepted as well.
@@ -118,6 +118,16 @@ def split_model(model: str) -> tuple[str, str]:
     from bakeoff.gateway._pricing import owner_of
 
     return owner_of(model), model
+
+
+def has_batches(model: str) -> bool:
+    """Tell whether a model's provider has a batch API that Bakeoff speaks.
+
+    Examples:
+        >>> has_batches("openai/gpt-4o-mini"), has_batches("anthropic/claude-x"), has_batches("gemini/gemini-2.5-pro")
+        (True, True, False)
+    """
+    return split_model(model)[0] in {"anthropic", "groq", "openai"}
 
 
 def is_local(model: str, api_base: str | None = None) -> bool:

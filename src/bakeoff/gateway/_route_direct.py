@@ -72,14 +72,17 @@ class DirectTransport:
         gateway: Holds prices.
         limits: Timeouts.
         env: Where keys are looked up.
+        http: Session to make them with; one of its own when omitted.
     """
 
-    def __init__(self, gateway: GatewaySpec, limits: LimitsSpec, *, env: Mapping[str, str]) -> None:
+    def __init__(
+        self, gateway: GatewaySpec, limits: LimitsSpec, *, env: Mapping[str, str], http: HttpSession | None = None
+    ) -> None:
         self._gateway = gateway
         self._limits = limits
         self._env = env
         self._secrets = Secrets(env)
-        self._http = HttpSession(limits, secrets=self._secrets)
+        self._http = HttpSession(limits, secrets=self._secrets) if http is None else http
         self._variants: dict[tuple[object, ...], _Variant] = {}
 
     async def send(self, request: ModelRequest) -> ModelResponse:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bakeoff.datasets import Item
-    from bakeoff.gateway import ModelClient
+    from bakeoff.gateway import ModelClient, ModelResponse
     from bakeoff.prompts import Prompt
     from bakeoff.targets._spec import ModelSpec
 
@@ -73,12 +73,15 @@ class PromptTarget:
     async def run(self, item: Item, *, repeat: int) -> TargetResult:
         """Make one model call."""
         request = self.request(item, repeat=repeat)
-        response = await self._client.complete(request)
+        return self.result(request, await self._client.complete(request))
+
+    def result(self, request: ModelRequest, response: ModelResponse) -> TargetResult:
+        """Return what an answer to `request` makes of the trial; how long a batch took says nothing of the model."""
         return TargetResult(
             output=response.text,
             usage=response.usage,
             cost_usd=response.cost_usd,
-            latency_ms=response.latency_ms,
+            latency_ms=None if response.route == "batch" else response.latency_ms,
             ttft_ms=response.ttft_ms,
             attempts=response.attempts,
             route=response.route,
