@@ -68,7 +68,8 @@ async def ask_all(
 async def test_every_call_is_answered_once_through_every_fault(tmp_path: Path) -> None:
     faults = {"p_429": 0.1, "p_500": 0.03, "p_reset": 0.02, "p_hang": 0.003, "p_malformed": 0.02, "p_cut": 0.01}
     with serving(**faults, latency_ms=5, retry_after_s=0.05) as address:
-        limits = LimitsSpec(timeout_s=1, concurrency=40)
+        # An attempt fails with probability 0.18: with 5 attempts one call in 5,000 would fail five times by luck.
+        limits = LimitsSpec(timeout_s=1, concurrency=40, attempts=12)
         outcomes, snapshot = await ask_all(address, 1000, limits=limits, tmp_path=tmp_path)
         stats = stats_of(address)
     assert outcomes == {number: str(number) for number in range(1000)}
