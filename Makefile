@@ -39,9 +39,7 @@ arch: setup ## floors of the architecture
 	$(BIN)/lint-imports
 
 test: setup system lint types arch ## everything CI runs
-	@# What fails is run once more, alone: processes, browsers and signals depend on a quiet machine. Failing twice is failing.
-	$(BIN)/python -m pytest -n 2 --dist loadfile -q || \
-	  { echo "--- once more, one at a time"; $(BIN)/python -m pytest -q -n 0 -p no:randomly --last-failed --last-failed-no-failures none; }
+	$(BIN)/python -m pytest -n 2 --dist loadfile -q
 
 fix: setup ## format and apply safe fixes
 	$(BIN)/ruff format .
