@@ -16,6 +16,7 @@ from bakeoff.agents._recommend import (
 from bakeoff.agents._resolve import resolve_agent
 from bakeoff.agents._retrieval import Bm25, Retriever, open_retriever
 from bakeoff.agents._router import Router, RouterReport, fit_router, load_router
+from bakeoff.agents._spans import TrialSpan, trial_spans
 from bakeoff.agents._spec import AgentSpec
 from bakeoff.agents._target import AgentTarget
 from bakeoff.agents._tier_table import TierRow, tier_table
@@ -43,6 +44,7 @@ __all__ = [
     "Tool",
     "ToolContext",
     "ToolOutcome",
+    "TrialSpan",
     "anonymise",
     "call_tool",
     "export_trace",
@@ -58,4 +60,5 @@ __all__ = [
     "resolve_agent",
     "tier_table",
     "traced",
+    "trial_spans",
 ]
