@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp.test_utils import TestServer
-from tests.experiments.batch_server import BatchServer, completion
 
 from bakeoff.errors import BudgetExceeded, ProviderError
 from bakeoff.gateway import BudgetSpec, Gateway, LimitsSpec, ModelRequest, price_of
 from bakeoff.gateway._batch_wire import RawAnswer
 from bakeoff.gateway._config import GatewaySpec
+from tests.experiments.batch_server import BatchServer, completion
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
