@@ -9,6 +9,7 @@ Answers are deterministic. The text after `ANSWER=` in the last message (up to a
 answer; without it, the first 200 characters of the last message. Tokens are characters / 4, rounded up.
 
 Paths: `/v1/chat/completions` (also streaming), `/v1/embeddings` (unit vectors from a hash of the text),
+`/v1/moderations` (`FLAG=violence:0.9` in the text is its score; flagged from 0.5),
 `/v1/models`, `/__stats` (counts, the fullest 60-second windows, answers given twice, the bill),
 `/__log` (the log as JSON lines) and `/__reset`. Any prefix before `/v1` is accepted.
 
@@ -25,6 +26,7 @@ import contextlib
 import hashlib
 import math
 import random
+import re
 import signal
 import socket
 import struct
@@ -259,6 +261,8 @@ class _Connection(asyncio.Protocol):
             self._model_call(head, body, _chat)
         elif method == "POST" and path.endswith("/embeddings"):
             self._model_call(head, body, _embed)
+        elif method == "POST" and path.endswith("/moderations"):
+            self._model_call(head, body, _moderate)
         elif path.endswith("/models"):
             models = [{"id": name, "object": "model"} for name in ("fault-small", "fault-large")]
             self._send(200, orjson.dumps({"object": "list", "data": models}))
@@ -422,6 +426,17 @@ def _embed(request: dict[str, Any], options: Options) -> _Answer:
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     body = {"object": "list", "data": data, "model": request.get("model", "fault-small"), "usage": usage}
     return _Answer(orjson.dumps(body), tokens, 0)
+
+
+def _moderate(request: dict[str, Any], options: Options) -> _Answer:
+    del options
+    text = str(request["input"])
+    scores = dict.fromkeys(("harassment", "hate", "sexual", "violence"), 0.001)
+    scores |= {name: float(score) for name, score in re.findall(r"FLAG=([a-z/]+):([\d.]+)", text)}
+    hits = {name: score >= 0.5 for name, score in scores.items()}
+    result = {"flagged": any(hits.values()), "categories": hits, "category_scores": scores}
+    body = {"id": "modr-fault", "model": request.get("model", "fault-small"), "results": [result]}
+    return _Answer(orjson.dumps(body), _tokens(text), 0)
 
 
 def _vector(text: str, size: int) -> list[float]:

@@ -29,6 +29,7 @@ from bakeoff.evaluators import (
     _metrics_retrieval,
     _metrics_text,
     _metrics_words,
+    _moderation,
     _pairwise,
     _python,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "_metrics_retrieval",
     "_metrics_text",
     "_metrics_words",
+    "_moderation",
     "_pairwise",
     "_python",
 ]

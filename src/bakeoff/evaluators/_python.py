@@ -7,10 +7,10 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 from typing_extensions import override
@@ -22,9 +22,9 @@ from bakeoff.evaluators._protocol import (
     EvaluatorContext,
     Family,
     MetricInfo,
-    Score,
     ScoreKind,
 )
+from bakeoff.evaluators._python_result import read_result
 from bakeoff.evaluators._redact import describe_error
 from bakeoff.evaluators._registry import evaluator
 
@@ -148,11 +148,14 @@ class PythonEvaluator(Evaluator):
     metadata. It runs with all rights of this process: use it for your own code, never for model output.
 
     Value:
-        Whatever the function gives: a bool, a number, a label, a pair (value, reason), a `Score`, or a mapping of
-        those for several metrics. Name `score_kind` to have it enforced.
+        Whatever the function gives: a bool, a number, a label (str or enum), a pair (value, reason), a mapping such as
+        `{"score": 0.5, "reason": "..."}`, an object with `.score` and `.reason`, or a `Score`; or a mapping of those
+        with names of your own, which becomes one metric `name.key` for each key. `value` and `pass` are other names
+        for `score`, `explanation`, `rationale` and `comment` for `reason`; `details` or `metadata` are kept beside
+        the score. Where `score` and `pass` are both given, `score` counts. Name `values` to have a kind enforced.
 
     Missing when:
-        The function raises, or gives `None`, nan, infinity or anything else that is no value.
+        The function raises, or gives `None`, nan, infinity or anything else; the error says what is accepted.
 
     Source:
         Own.
@@ -243,20 +246,7 @@ class PythonEvaluator(Evaluator):
         return self._as_result(await result)
 
     def _as_result(self, result: Any) -> EvaluateResult:
-        if isinstance(result, Score) and result.name == "":
-            from dataclasses import replace
-
-            return replace(result, name=self.metric)
-        if isinstance(result, tuple) and len(result) == 2 and (result[1] is None or isinstance(result[1], str)):
-            return Score(name=self.metric, value=result[0], reason=result[1])
-        if isinstance(result, Mapping):
-            return {str(key): self._as_part(key, part) for key, part in result.items()}
-        return cast("EvaluateResult", result)
-
-    def _as_part(self, key: object, part: Any) -> Any:
-        if isinstance(part, tuple) and len(part) == 2 and (part[1] is None or isinstance(part[1], str)):
-            return Score(name=f"{self.metric}.{key}", value=part[0], reason=part[1])
-        return part
+        return read_result(result, self.metric)
 
 
 def _source_digest(function: Callable[..., Any]) -> str:

@@ -5,6 +5,7 @@ from bakeoff.gateway._cache import CacheStats, ResponseCache
 from bakeoff.gateway._config import BudgetSpec, GatewaySpec, LimitsSpec, PriceSpec, RateLimitSpec
 from bakeoff.gateway._embed import Embeddings
 from bakeoff.gateway._gateway import Gateway
+from bakeoff.gateway._moderate import Moderation
 from bakeoff.gateway._pricing import BATCH_PRICE, Price, price_map_version, price_of
 from bakeoff.gateway._providers import has_batches, missing_env, required_env
 from bakeoff.gateway._snapshot import GatewaySnapshot
@@ -23,6 +24,7 @@ __all__ = [
     "ModelClient",
     "ModelRequest",
     "ModelResponse",
+    "Moderation",
     "Price",
     "PriceSpec",
     "Purpose",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bakeoff.errors import ProviderError
 from bakeoff.gateway._embed import EmbedRequest, is_direct
+from bakeoff.gateway._moderate import ModerationRequest
 from bakeoff.gateway._sim import SimTransport
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class DispatchTransport:
         route, model = self._gateway.route, request.model
         if isinstance(request, EmbedRequest):
             return await self._embed(request)
+        if isinstance(request, ModerationRequest):  # one plain POST on every route: LiteLLM knows only OpenAI's
+            return await self._fast().moderate(request)
         if route == "litellm":
             return await self._full().send(request)
         if model.startswith("sim/"):

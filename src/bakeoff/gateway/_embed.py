@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from bakeoff.gateway._cache import ResponseCache
     from bakeoff.gateway._config import GatewaySpec
     from bakeoff.gateway._errors import Secrets
-    from bakeoff.gateway._http import HttpSession
+    from bakeoff.gateway._http import Call, HttpSession
 
-__all__ = ["EmbedRequest", "Embeddings", "embed_by_litellm", "embed_direct", "embed_texts", "is_direct"]
+__all__ = ["EmbedRequest", "Embeddings", "direct_call", "embed_by_litellm", "embed_direct", "embed_texts", "is_direct"]
 
 _BATCH_TEXTS = 64
 _BATCH_CHARS = 100_000
@@ -203,13 +203,8 @@ async def embed_direct(
         ProviderError: The call failed, or its answer cannot be read.
     """
     from bakeoff.gateway._errors import bad_response, rate_limit_headers
-    from bakeoff.gateway._http import Call
     from bakeoff.gateway._providers import split_model
-    from bakeoff.gateway._route_litellm import call_arguments
-    from bakeoff.gateway._wire_openai import provider_address
 
-    arguments = call_arguments(request, env=env, timeout_s=0.0)  # says what is missing, as for a chat call
-    base = provider_address(request, env)
     body: dict[str, Any] = {
         **_params(request),
         "model": split_model(request.model)[1],
@@ -218,13 +213,7 @@ async def embed_direct(
     }
     if split_model(request.model)[0] == "mistral":
         del body["encoding_format"]
-    headers = {
-        "Content-Type": "application/json",
-        "Accept": "application/json",
-        "Authorization": f"Bearer {arguments.get('api_key') or 'none'}",
-        **request.headers,
-    }
-    call = Call(request.model, f"{base.rstrip('/')}/embeddings", headers, _dumps(body))
+    call = direct_call(request, "embeddings", body, env=env)
     answer = await http.post(call)
     try:
         data = orjson.loads(answer)
@@ -237,6 +226,27 @@ async def embed_direct(
         request, data, vectors, gateway=gateway, route="direct", started=call.started,
         rate_limit=rate_limit_headers(call.response_headers or {}),
     )  # fmt: skip
+
+
+def direct_call(request: ModelRequest, endpoint: str, body: Mapping[str, Any], *, env: Mapping[str, str]) -> Call:
+    """Write one POST to an endpoint of an OpenAI-compatible provider.
+
+    Raises:
+        ProviderError: The address or the key is missing.
+    """
+    from bakeoff.gateway._http import Call
+    from bakeoff.gateway._route_litellm import call_arguments
+    from bakeoff.gateway._wire_openai import provider_address
+
+    arguments = call_arguments(request, env=env, timeout_s=0.0)  # says what is missing, as for a chat call
+    base = provider_address(request, env)
+    headers = {
+        "Content-Type": "application/json",
+        "Accept": "application/json",
+        "Authorization": f"Bearer {arguments.get('api_key') or 'none'}",
+        **request.headers,
+    }
+    return Call(request.model, f"{base.rstrip('/')}/{endpoint}", headers, _dumps(body))
 
 
 async def embed_by_litellm(
@@ -277,13 +287,14 @@ def _params(request: ModelRequest) -> dict[str, Any]:
     return {name: value for name, value in request.params.items() if name not in ("max_tokens", "sim")}
 
 
-def _dumps(body: dict[str, Any]) -> bytes:
+def _dumps(body: Mapping[str, Any]) -> bytes:
     try:
         return orjson.dumps(body)
     except TypeError:  # lone surrogates
-        return orjson.dumps(
-            {**body, "input": [text.encode("utf-8", "replace").decode("utf-8") for text in body["input"]]}
-        )
+        given = body["input"]
+        texts = [given] if isinstance(given, str) else given
+        clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
+        return orjson.dumps({**body, "input": clean[0] if isinstance(given, str) else clean})
 
 
 def _vectors(data: Any, n: int) -> list[list[float]]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from bakeoff.gateway._batch import Batches
     from bakeoff.gateway._embed import Embeddings
+    from bakeoff.gateway._moderate import Moderation
     from bakeoff.gateway._transport import Transport
     from bakeoff.gateway._types import ModelRequest, ModelResponse, Purpose
     from bakeoff.gateway._window import WindowStore
@@ -235,6 +236,51 @@ class Gateway:
             raise
         self._counts.cached += bool(texts) and found.n_cached == len(set(texts))
         return found
+
+    async def moderate(
+        self,
+        text: str,
+        *,
+        model: str,
+        api_base: str | None = None,
+        api_key_env: str | None = None,
+        purpose: Purpose = "judge",
+        variant: str = "",
+    ) -> Moderation:
+        """Ask a provider's moderation endpoint about a text, with the same cache, limits, budget and retries as chat.
+
+        Args:
+            text: What to moderate.
+            model: LiteLLM model string of `openai`, `mistral` or `hosted_vllm`, for instance
+                `openai/omni-moderation-latest`; `sim/...` looks for a few words and costs nothing.
+            api_base: Address of an OpenAI-compatible server.
+            api_key_env: Name of the environment variable that holds the key.
+            purpose: What the call is for.
+            variant: For budgets per variant.
+
+        Returns:
+            The decision, by kind of harm.
+
+        Raises:
+            ProviderError: The text is blank or the call failed; `kind` and `retryable` say how.
+            BudgetExceeded: The call was not made because it could overshoot a hard budget.
+
+        Examples:
+            >>> import asyncio
+            >>> async def main():
+            ...     async with Gateway() as gateway:
+            ...         return (await gateway.moderate("I will stab you", model="sim/moderation")).flagged
+            >>> asyncio.run(main())
+            True
+        """
+        from bakeoff.gateway._moderate import ModerationRequest, moderate_text
+
+        if self._closed:
+            raise ProviderError("the gateway is closed", kind="cancelled")
+        template = ModerationRequest(
+            model=model, messages=(), api_base=api_base, api_key_env=api_key_env, purpose=purpose, variant=variant
+        )
+        return await moderate_text(text, template, answer=self.complete)
 
     def batches(self) -> Batches:
         """Return the door to the providers' batch APIs, on the same budget; close it before the gateway."""

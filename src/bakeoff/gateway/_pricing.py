@@ -39,7 +39,7 @@ _TIER_SUFFIX = {
 }
 _THRESHOLD = re.compile(r"^(?:in|out)put_cost_per_token_above_(\d+)(k?)_tokens$")
 _INCLUSIVE = frozenset({"xai"})
-_MODES = frozenset({"chat", "completion", "responses", "embedding"})
+_MODES = frozenset({"chat", "completion", "responses", "embedding", "moderation"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -117,6 +117,12 @@ class DirectTransport:
 
         return await embed_direct(request, self._http, gateway=self._gateway, env=self._env, secrets=self._secrets)
 
+    async def moderate(self, request: ModelRequest) -> ModelResponse:
+        """Make one attempt at moderation."""
+        from bakeoff.gateway._moderate import moderate_direct
+
+        return await moderate_direct(request, self._http, gateway=self._gateway, env=self._env, secrets=self._secrets)
+
     def _variant(self, request: ModelRequest) -> _Variant:
         key = _variant_key(request)
         variant = self._variants.get(key)
