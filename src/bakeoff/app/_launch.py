@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bakeoff.experiments import LocalStore
 
-__all__ = ["Started", "resume", "start", "start_example", "wait_for_run"]
+__all__ = ["Started", "look_once", "resume", "start", "start_example", "wait_for_run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def start(experiment: Path, root: Path) -> Started:
     Raises:
         StoreError: The process cannot be started.
     """
-    return _spawn(["run", str(experiment)], root, cwd=experiment.parent)
+    return _spawn(["run", str(experiment), "--quiet"], root, cwd=experiment.parent)
 
 
 def resume(run_id: str, root: Path) -> Started:
@@ -55,7 +55,16 @@ def resume(run_id: str, root: Path) -> Started:
     Raises:
         StoreError: The process cannot be started.
     """
-    return _spawn(["resume", run_id], root, cwd=root.parent)
+    return _spawn(["resume", run_id, "--quiet"], root, cwd=root.parent)
+
+
+def look_once(root: Path) -> Started:
+    """Let a scheduler look once in a process of its own: what is due or asked for is run.
+
+    Raises:
+        StoreError: The process cannot be started.
+    """
+    return _spawn(["scheduler", "--once"], root, cwd=root.resolve().parent)
 
 
 def start_example(root: Path, name: str = "triage") -> Started:
@@ -82,7 +91,7 @@ def _spawn(arguments: list[str], root: Path, *, cwd: Path) -> Started:
         log = logs / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{time.monotonic_ns() % 10**6:06d}.log"
         with log.open("wb") as sink:
             process = subprocess.Popen(  # noqa: S603 - our own command; the file was validated by the caller
-                [sys.executable, "-m", "bakeoff", *arguments, "--store", str(root.resolve()), "--quiet"],
+                [sys.executable, "-m", "bakeoff", *arguments, "--store", str(root.resolve())],
                 cwd=cwd, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
     except OSError as error:
