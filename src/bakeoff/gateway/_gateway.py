@@ -275,8 +275,7 @@ class Gateway:
         """
         from bakeoff.gateway._moderate import ModerationRequest, moderate_text
 
-        if self._closed:
-            raise ProviderError("the gateway is closed", kind="cancelled")
+        self._admit_calls()
         template = ModerationRequest(
             model=model, messages=(), api_base=api_base, api_key_env=api_key_env, purpose=purpose, variant=variant
         )
