@@ -193,8 +193,8 @@ def _rule_row(rule: RuleResult) -> str:
     return (
         f"<tr><td>{outcome_chip(rule.outcome)}</td>"
         f"<td class=name>{h(rule.rule, 160)}<small>{h(rule.variant, 80)}</small></td>"
-        f"<td class=why>{h(rule.because, 500)}{warned}</td><td class=r>{number(rule.estimate)}</td><td class=r>{bounds}</td>"
-        f"<td class=r>{number(rule.p_adjusted, 2)}</td></tr>"
+        f"<td class=why>{h(rule.because, 500)}{warned}</td><td class=r>{number(rule.estimate)}</td>"
+        f"<td class=r>{bounds}</td><td class=r>{number(rule.p_adjusted, 2)}</td></tr>"
     )
 
 
