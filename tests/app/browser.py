@@ -19,18 +19,24 @@ FLAGS = [
 ]  # fmt: skip
 
 
-@contextmanager
-def dashboard(store: Path) -> Iterator[str]:
-    """Run `bakeoff ui` on a store; give its address."""
+def free_port() -> int:
+    """Return a port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def dashboard(store: Path, *, port: int | None = None, folder: Path | None = None) -> Iterator[str]:
+    """Run `bakeoff ui` on a store, in a folder that may hold `.streamlit/secrets.toml`; give its address."""
+    port = port or free_port()
     log = store.parent / f"ui-{port}.log"
     store.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as sink:
         process = subprocess.Popen(
             [sys.executable, "-m", "bakeoff", "ui", "--store", str(store), "--port", str(port), "--no-open"],
-            stdout=sink, stderr=subprocess.STDOUT, env={**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
+            stdout=sink, stderr=subprocess.STDOUT, cwd=folder,
+            env={**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
         )  # fmt: skip
     try:
         deadline = time.monotonic() + 60

@@ -7,6 +7,7 @@ Roles stand beside it, in `[roles]`: `"ann@example.com" = "admin"`, `"@example.c
 from __future__ import annotations
 
 import importlib.util
+import os
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -16,10 +17,23 @@ from bakeoff.errors import BakeoffError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Role", "login_is_set_up", "may", "require", "role", "role_in", "show_login"]
+__all__ = [
+    "LOGIN_VARIABLE",
+    "Role",
+    "login_is_set_up",
+    "may",
+    "require",
+    "role",
+    "role_in",
+    "show_login",
+    "show_person",
+]
 
 Role = Literal["viewer", "editor", "admin"]
 """A viewer reads; an editor also designs, starts and steers runs and labels; an admin also changes settings."""
+
+LOGIN_VARIABLE = "BAKEOFF_LOGIN"
+"""Set in the server's environment when people have to log in."""
 
 _RANK: dict[str, int] = {"viewer": 0, "editor": 1, "admin": 2}
 
@@ -52,13 +66,18 @@ def login_is_set_up(folders: tuple[Path, ...] | None = None) -> bool:
         folders: Where `.streamlit/secrets.toml` may lie; the working directory and the home folder when omitted.
 
     Raises:
-        BakeoffError: Log-in is set up but the library behind it is not installed.
+        BakeoffError: A secrets file cannot be read, or log-in is set up but the library behind it is not installed.
     """
     for folder in folders if folders is not None else (Path.cwd(), Path.home()):
+        file = folder / ".streamlit" / "secrets.toml"
         try:
-            data = tomllib.loads((folder / ".streamlit" / "secrets.toml").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            data = tomllib.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
             continue
+        except (OSError, ValueError) as error:
+            # Whether people have to log in stands in it: guessing "no" would open the door.
+            reason = error.strerror if isinstance(error, OSError) else "it is not valid TOML"
+            raise BakeoffError(f"{str(file)!r} cannot be read: {reason}\n    fix: mend or remove the file") from None
         if "auth" in data:
             if importlib.util.find_spec("authlib") is None:
                 raise BakeoffError("log-in is set up but needs a library\n    fix: pip install 'streamlit[auth]'")
@@ -81,9 +100,10 @@ def role() -> Role | None:
     import streamlit as st
 
     if _section("auth") is None:
-        return "admin"
+        # A server that began with log-in stays closed when its secrets file is damaged or taken away.
+        return None if os.environ.get(LOGIN_VARIABLE) else "admin"
     user = st.user.to_dict()
-    if not user.get("is_logged_in") or user.get("email_verified") is False:
+    if not user.get("is_logged_in") or user.get("email_verified") is False or not user.get("email"):
         return None
     return role_in(_section("roles") or {"*": "viewer"}, str(user.get("email") or ""))
 
@@ -104,17 +124,51 @@ def require(needed: Role) -> None:
         raise BakeoffError(f"this needs the role {needed!r}, and yours is {role()!r}; ask whoever keeps `[roles]`")
 
 
-def show_login() -> None:
-    """Show the page for people who are not in yet."""
+def show_login(problem: BakeoffError | None = None) -> None:
+    """Show the page for people who are not in yet, or may not come in, and say why.
+
+    Args:
+        problem: What is wrong with the table of roles.
+    """
     import streamlit as st
 
     from bakeoff.app import _parts
 
-    if st.user.to_dict().get("is_logged_in"):
-        text = "You are logged in, but nobody gave you a role here. Ask whoever keeps this dashboard."
-        st.html(_parts.empty("⚿", "No access", text))
-        st.button("Log out", on_click=st.logout)
-    else:
+    if _section("auth") is None:
+        text = (
+            "Log-in was set up when this server started, and its secrets file is gone or damaged. Mend it, then reload."
+        )
+        st.html(_parts.empty("⚿", "Closed", text))
+        return
+    user = st.user.to_dict()
+    if not user.get("is_logged_in"):
         st.html(_parts.empty("⚿", "Bakeoff", "Log in to see runs and results."))
         with st.container(horizontal=True, horizontal_alignment="center"):
             st.button("Log in", type="primary", on_click=st.login)
+        return
+    email = str(user.get("email") or "")
+    if not email:
+        text = "You are logged in, but your provider said no e-mail address, and roles go by address."
+    elif user.get("email_verified") is False:
+        text = f"You are logged in as {email}, but your provider has not verified this address."
+    elif problem is not None:
+        text = str(problem)
+    else:
+        text = f"You are logged in as {email}, but nobody gave you a role here. Ask whoever keeps this dashboard."
+    st.html(_parts.empty("⚿", "No access", text))
+    with st.container(horizontal=True, horizontal_alignment="center"):
+        st.button("Log out", on_click=st.logout)
+
+
+def show_person() -> None:
+    """Show who is logged in and as what, with the way out; nothing where nobody logs in."""
+    import streamlit as st
+
+    from bakeoff.app._text import h
+
+    if _section("auth") is None:
+        return
+    with st.sidebar:
+        who, what = h(st.user.to_dict().get("email"), 80), h(role())
+        st.html(f'<div class="bo bo-soft"><small style="overflow-wrap:anywhere">{who}<br>{what}</small></div>')
+        st.button("Log out", on_click=st.logout, icon=":material/logout:", type="tertiary")

@@ -6,6 +6,7 @@ import streamlit as st
 
 from bakeoff.app import _access, _pages, _state
 from bakeoff.app._theme import ASSETS
+from bakeoff.errors import BakeoffError
 
 
 def main() -> None:
@@ -19,10 +20,17 @@ def main() -> None:
     )
     st.logo(str(ASSETS / f"logo-{_state.mode()}.svg"), size="large", icon_image=str(ASSETS / "icon.svg"))
     _state.style()
-    if _access.role() is None:
+    try:
+        role = _access.role()
+    except BakeoffError as problem:
+        _access.show_login(problem)
+        return
+    if role is None:
         _access.show_login()
         return
-    st.navigation(_pages.build(), expanded=True).run()
+    chosen = st.navigation(_pages.build(), expanded=True)
+    _access.show_person()
+    chosen.run()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bakeoff.app._access import login_is_set_up
+from bakeoff.app._access import LOGIN_VARIABLE, login_is_set_up
 from bakeoff.app._theme import theme_config
 from bakeoff.errors import BakeoffError, MissingExtraError
 
@@ -47,11 +47,15 @@ def serve(
     """
     if importlib.util.find_spec("streamlit") is None:
         raise MissingExtraError("the dashboard", "dashboard")
-    allowed = allow_remote or login_is_set_up()
+    login = login_is_set_up()
+    allowed = allow_remote or login
     config = server_config(host, port, allow_remote=allowed, open_browser=open_browser)
     config["server.port"] = _free_port(host, port)
     # The script runs in this process, but in threads that Streamlit starts: the environment is what they share.
     os.environ[STORE_VARIABLE] = str(store.paths.root.resolve())
+    os.environ.pop(LOGIN_VARIABLE, None)
+    if login:
+        os.environ[LOGIN_VARIABLE] = "1"
     import streamlit
 
     _warm_up()
