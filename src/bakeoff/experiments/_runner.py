@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from bakeoff.errors import BudgetExceeded, ProviderError, StoreError, TargetError
 from bakeoff.evaluators import EvaluatorContext, begin_scoring, finish_scoring, score_trial
 from bakeoff.experiments._allocation import Round, open_allocation
+from bakeoff.experiments._charges import Charges
 from bakeoff.experiments._control import Control, Steering
 from bakeoff.experiments._journal import Journal
 from bakeoff.experiments._json import dumps
@@ -29,7 +30,7 @@ from bakeoff.experiments._progress import Progress, Tally
 from bakeoff.experiments._resume import Resumed, read_resumed
 from bakeoff.experiments._seal import seal_run
 from bakeoff.experiments._trial import context_of_event, failed_event, score_rows, scores_event, trial_event
-from bakeoff.gateway import Gateway, Spent
+from bakeoff.gateway import Gateway
 from bakeoff.targets import TargetFactory
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from bakeoff.datasets import Item
     from bakeoff.evaluators import Score
     from bakeoff.experiments._load import Experiment
-    from bakeoff.gateway import BudgetSpec, ModelClient
+    from bakeoff.gateway import ModelClient
     from bakeoff.targets import Target, TargetResult
 
 __all__ = ["execute"]
@@ -111,12 +112,6 @@ def _prewarm() -> None:
         importlib.import_module(module)
 
 
-def _charge_step_usd(budget: BudgetSpec) -> float | None:
-    """Return how much may be charged before it is journalled; None without a budget in USD."""
-    caps = [cap for cap in (budget.usd, budget.per_variant_usd) if cap is not None]
-    return min(caps) / 1000 if caps else None
-
-
 class Session:
     """One process's work on a run."""
 
@@ -142,10 +137,7 @@ class Session:
             primary=experiment.primary,
         )
         resumed.count_into(self.tally)
-        self.concurrency = self.widest = self.started_with = experiment.spec.limits.concurrency
-        self._charged = Spent(usd=-1.0)
-        self._charged_size = (0.0, 0)
-        self._charge_step_usd = _charge_step_usd(experiment.spec.budget)
+        self.concurrency = self.started_with = experiment.spec.limits.concurrency
         self._error: BaseException | None = None
         self._jitter = Random()  # noqa: S311 - spreads retries, keeps no secret
         self._hopeless: dict[str, int] = dict.fromkeys(experiment.variants, 0)
@@ -156,6 +148,7 @@ class Session:
         """Do what is left of the run, and seal it."""
         write_manifest(self.paths.manifest, self.manifest)
         self.journal = Journal(self.paths.journal, sync=self.experiment.spec.journal.sync)
+        self._charges = Charges(self.journal, self.experiment.spec.budget, concurrency=self.started_with)
         started = time.monotonic()
         self.journal.append(
             {"e": "session", "t": time.time(), "pid": os.getpid(), "host": socket.gethostname(), "n": self.started_with}
@@ -189,8 +182,7 @@ class Session:
                     ticker.cancel()
                     await asyncio.gather(ticker, return_exceptions=True)
         finally:
-            self._charged = Spent(usd=-1.0)  # the last word, after the last trial
-            self._charge()
+            self._charges.write(last=True)  # the last word, after the last trial
             with contextlib.suppress(OSError, StoreError):
                 self.journal.append({"e": "end", "t": time.time(), "n": self.started_with})
                 self.journal.close()
@@ -215,8 +207,9 @@ class Session:
             budget=spec.budget,
             cache_path=spec.gateway.cache_path or self.store.cache,
             spent=self.resumed.spent,
-            on_spent=self._charge_early,
+            on_spent=self._charges.on_spent,
         )
+        self._charges.gateway = self._gateway
         return self._gateway
 
     async def _all_rounds(self) -> None:
@@ -409,50 +402,13 @@ class Session:
             for wish in control.poll():
                 self._obey(wish)
             if beats % 4 == 0:
-                self._charge()
+                self._charges.write()
             if beats % 4 == 0 and self.experiment.spec.journal.sync == "second":
                 try:
                     await asyncio.to_thread(self.journal.sync)
                 except OSError as error:
                     self._error = StoreError(f"the journal cannot be synced: {error.strerror}")
                     self.steering.stop(str(self._error))
-
-    def _charge_early(self) -> None:
-        """Journal charges at once where a kill would lose more than a thousandth of the budget."""
-        gateway, step = self._gateway, self._charge_step_usd
-        if gateway is None:
-            return
-        # The size is known only where a budget or a limit of tokens needs it.
-        is_larger = gateway.largest_call != self._charged_size
-        if is_larger or (step is not None and gateway.spent_usd - self._charged.usd > step):
-            self._charge()
-
-    def _charge(self) -> None:
-        """Journal what the gateway charged against the budget, when it changed: failed attempts may be billed too."""
-        if self._gateway is None:
-            return
-        spent, size = self._gateway.snapshot().spent, self._gateway.largest_call
-        before = self._charged
-        if (spent.usd, spent.tokens, spent.calls, size) == (
-            before.usd, before.tokens, before.calls, self._charged_size
-        ):  # fmt: skip
-            return
-        self._charged, self._charged_size = spent, size
-        with contextlib.suppress(StoreError):
-            self.journal.append(
-                {
-                    "e": "spent",
-                    "usd": spent.usd,
-                    "unconfirmed": spent.unconfirmed_usd,
-                    "tokens": spent.tokens,
-                    "calls": spent.calls,
-                    "minutes": spent.minutes,
-                    "per_variant": dict(spent.per_variant_usd),
-                    "n": self.widest,
-                    "largest": list(size),
-                    "step": self._charge_step_usd or 0.0,
-                }
-            )
 
     def _obey(self, wish: dict[str, Any]) -> None:
         action = wish.get("action")
@@ -465,9 +421,7 @@ class Session:
         elif action == "set" and isinstance(wish.get("concurrency"), int):
             self.concurrency = max(1, wish["concurrency"])
             if self._gateway is not None:
-                if self.concurrency > self.widest:  # before the first of them starts
-                    self.widest, self._charged = self.concurrency, Spent(usd=-1.0)
-                    self._charge()
+                self._charges.widen(self.concurrency)
                 self._gateway.set_concurrency(self.concurrency)
 
     def _notes(self) -> list[str]:
