@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import importlib.util
-import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
+from bakeoff._user_code import find_function
 from bakeoff.datasets._bundled import find_bundled
 from bakeoff.datasets._source import Row, Source
 from bakeoff.datasets._spec import DatasetSpec
 from bakeoff.datasets._tables import read_frame, read_parquet, read_xlsx
 from bakeoff.datasets._text import READERS
-from bakeoff.datasets._values import failure, near, plain, shown
-from bakeoff.errors import BakeoffError
+from bakeoff.datasets._values import failure, near, plain
+from bakeoff.errors import DatasetError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -64,7 +61,7 @@ def find_source(spec: DatasetSpec, *, base_dir: Path, data: object = None) -> tu
         return spec, Source("rows", "`rows`", _numbered(spec.rows, "`rows`")), None
     if spec.python is not None:
         reference = spec.python
-        function = _function(reference, base_dir)
+        function = find_function(reference, base_dir=base_dir, error=DatasetError, what="data", anew=True)
         return spec, _from_python(function, reference.rpartition(":")[2], repr(reference)), None
     if spec.path is not None:
         return spec, _from_file(spec, base_dir), None
@@ -105,47 +102,6 @@ def _check_file(path: Path, given: str) -> None:
         raise failure(f"there is no file {given!r}: the folder {str(folder)!r} does not exist", "correct the path")
     fix = near(path.name, names, "paths start at the folder of the experiment file")
     raise failure(f"there is no file {given!r} in {str(folder)!r}", fix)
-
-
-def _function(reference: str, base_dir: Path) -> Callable[[], object]:
-    place, _, name = reference.rpartition(":")
-    try:
-        with _importable(base_dir):
-            module = _module_from_file(base_dir / place) if place.endswith(".py") else importlib.import_module(place)
-    except BakeoffError:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever a module does when it is imported
-        raise failure(f"{reference!r} cannot be imported: {type(error).__name__}: {error}", "correct it") from None
-    function = getattr(module, name, None)
-    if not callable(function):
-        names = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        raise failure(f"{reference!r}: there is no function {name!r}", near(name, names, f"there are {shown(names)}"))
-    return cast("Callable[[], object]", function)
-
-
-@contextlib.contextmanager
-def _importable(folder: Path) -> Iterator[None]:
-    """Let modules beside the experiment file be imported, and import each other."""
-    entry = str(folder.resolve())
-    sys.path.insert(0, entry)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ValueError):
-            sys.path.remove(entry)
-
-
-def _module_from_file(path: Path) -> Any:
-    if not path.is_file():
-        raise failure(f"there is no file {str(path)!r}", "paths start at the folder of the experiment file")
-    name = f"_bakeoff_data_{path.stem}"
-    module_spec = importlib.util.spec_from_file_location(name, path)
-    assert module_spec is not None
-    assert module_spec.loader is not None
-    module = importlib.util.module_from_spec(module_spec)
-    sys.modules[name] = module  # dataclasses and pickle look their module up
-    module_spec.loader.exec_module(module)
-    return module
 
 
 def _from_python(data: object, name: str, label: str) -> Source:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
-import importlib.util
 import inspect
-import sys
 from collections.abc import Awaitable, Callable
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 from typing_extensions import override
 
+from bakeoff._user_code import find_function
 from bakeoff.errors import EvaluatorError
 from bakeoff.evaluators._protocol import (
     EvaluateResult,
@@ -29,8 +26,6 @@ from bakeoff.evaluators._redact import describe_error
 from bakeoff.evaluators._registry import evaluator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import ModuleType
     from typing import Self
 
 __all__ = ["PythonEvaluator", "evaluator_from_function", "resolve_reference"]
@@ -45,66 +40,7 @@ def resolve_reference(reference: str, *, base_dir: Path) -> Any:
     Raises:
         EvaluatorError: The file, module or name is missing, or importing it failed.
     """
-    place, _, name = reference.rpartition(":")
-    if not place or not name:
-        raise EvaluatorError(f"evaluator {reference!r} must be written 'file.py:function' or 'module:function'")
-    module = (
-        _from_file(base_dir / place, reference) if place.endswith(".py") else _from_module(place, base_dir, reference)
-    )
-    found: Any = module
-    for part in name.split("."):
-        found = getattr(found, part, None)
-    if not callable(found):
-        known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        has = f"it has {', '.join(known[:8])}" if known else "it has none"
-        raise EvaluatorError(f"evaluator {reference!r}: there is no function {name!r} in {place}; {has}")
-    return found
-
-
-@contextmanager
-def _importable(folder: Path) -> Iterator[None]:
-    """Let modules beside the spec file be imported while it is read."""
-    entry = str(folder.resolve())
-    sys.path.insert(0, entry)
-    try:
-        yield
-    finally:
-        if entry in sys.path:
-            sys.path.remove(entry)
-
-
-def _from_file(path: Path, reference: str) -> ModuleType:
-    if not path.is_file():
-        raise EvaluatorError(f"evaluator {reference!r}: there is no file {str(path)!r}")
-    source = path.read_bytes()
-    digest = hashlib.sha256(str(path.resolve()).encode() + b"\0" + source).hexdigest()[:16]
-    name = f"bakeoff_evaluator_{digest}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise EvaluatorError(f"evaluator {reference!r}: {str(path)!r} cannot be read as Python")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        with _importable(path.parent):
-            spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        raise EvaluatorError(
-            f"evaluator {reference!r}: importing {path.name} failed: {describe_error(error)}"
-        ) from error
-    return module
-
-
-def _from_module(place: str, base_dir: Path, reference: str) -> ModuleType:
-    try:
-        with _importable(base_dir):
-            return importlib.import_module(place)
-    except Exception as error:
-        raise EvaluatorError(
-            f"evaluator {reference!r}: module {place!r} cannot be imported: {describe_error(error)}"
-        ) from error
+    return find_function(reference, base_dir=base_dir, error=EvaluatorError, what="evaluator", said=describe_error)
 
 
 def _plan_call(function: Callable[..., Any]) -> Callable[[EvaluatorContext], tuple[tuple[Any, ...], dict[str, Any]]]:

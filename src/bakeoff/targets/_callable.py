@@ -6,14 +6,12 @@ import asyncio
 import contextvars
 import dataclasses
 import functools
-import importlib
-import importlib.util
 import inspect
 import math
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from bakeoff._user_code import describe, find_function
 from bakeoff.errors import SpecError, TargetError
 from bakeoff.targets._types import TargetResult
 
@@ -40,65 +38,7 @@ def import_callable(reference: str, *, base_dir: Path, what: str = "callable") -
     Raises:
         SpecError: There is no such file, module or name, or importing it failed.
     """
-    place, separator, name = reference.rpartition(":")
-    if not separator or not place or not name:
-        raise SpecError(f"{what} {reference!r} must be 'module:function' or 'file.py:function'")
-    module = _module_from_file(base_dir / place, reference) if place.endswith(".py") else _module(place, base_dir)
-    found: Any = module
-    for part in name.split("."):
-        found = getattr(found, part, None)
-    if not callable(found):
-        known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        raise SpecError(
-            f"{what} {reference!r}: {place} has no callable {name!r}; it has {', '.join(known[:8]) or 'none'}"
-        )
-    return found
-
-
-def _module_from_file(path: Path, reference: str) -> object:
-    if not path.is_file():
-        raise SpecError(f"callable {reference!r}: there is no file {str(path)!r}")
-    unique = f"bakeoff_user_{abs(hash(str(path.resolve()))):x}"
-    if unique in sys.modules:
-        return sys.modules[unique]
-    spec = importlib.util.spec_from_file_location(unique, path)
-    if spec is None or spec.loader is None:
-        raise SpecError(f"callable {reference!r}: {str(path)!r} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[unique] = module
-    try:
-        with _on_path(path.parent):
-            spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[unique]
-        raise SpecError(f"callable {reference!r}: importing {str(path)!r} failed: {_said(error)}") from error
-    return module
-
-
-def _module(name: str, base_dir: Path) -> object:
-    try:
-        with _on_path(base_dir):
-            return importlib.import_module(name)
-    except ImportError as error:
-        raise SpecError(f"callable module {name!r} cannot be imported: {error}") from error
-    except Exception as error:
-        raise SpecError(f"callable module {name!r}: importing it failed: {_said(error)}") from error
-
-
-class _on_path:  # noqa: N801 - reads as a phrase
-    def __init__(self, folder: Path) -> None:
-        self.folder = str(folder.resolve())
-
-    def __enter__(self) -> None:
-        sys.path.insert(0, self.folder)
-
-    def __exit__(self, *_: object) -> None:
-        if self.folder in sys.path:
-            sys.path.remove(self.folder)
-
-
-def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:2000]
+    return find_function(reference, base_dir=base_dir, error=SpecError, what=what, noun="callable")
 
 
 def _answer(value: Any) -> Any:
@@ -164,12 +104,12 @@ class CallableTarget:
                     if inspect.isawaitable(value):
                         value = await value
         except TimeoutError as error:
-            message = f"took longer than {self._timeout_s:g} s" if not str(error) else _said(error)
+            message = f"took longer than {self._timeout_s:g} s" if not str(error) else describe(error)
             raise TargetError(message, kind="timeout") from error
         except TargetError:
             raise
         except (Exception, SystemExit) as error:
-            raise TargetError(_said(error)) from error
+            raise TargetError(describe(error)) from error
         elapsed_ms = (time.perf_counter() - started) * 1000
         if isinstance(value, TargetResult):
             return value
