@@ -178,12 +178,12 @@ async def test_another_metric_has_its_own_headline_and_no_borrowed_margin(store:
 
 
 async def test_one_family_over_all_metrics(store: LocalStore) -> None:
-    """With `family: all`, Holm counts the comparisons of every metric, as statsmodels does on the pooled p-values."""
+    """With equal shares, Holm counts the comparisons of every metric, as statsmodels does on the pooled p-values."""
     columns = {
         name: ["".join(RNG.choice("01") for _ in range(RNG.randrange(1, 6))) for _ in range(90)]
         for name in ("a", "b", "c")
     }
-    options = {"evaluators": ["exact_match", {"length": {"unit_of": "characters"}}], "analysis": {"family": "all"}}
+    options = {"evaluators": ["exact_match", {"length": {"unit_of": "characters"}}], "analysis": {"primary_share": 0.5}}
     analysis = await analysed(store, columns, "exact_match", **options)
     rows = [c for metric in analysis.metrics for c in metric.comparisons]
     assert len(rows) == 4
@@ -192,3 +192,67 @@ async def test_one_family_over_all_metrics(store: LocalStore) -> None:
     expected = multipletests([row.difference.p_value for row in rows], method="holm")[1]
     assert [row.difference.p_adjusted for row in rows] == pytest.approx(list(expected))
     assert "family of 4" in analysis.methods
+
+
+async def test_the_primary_metric_has_most_of_the_level(store: LocalStore) -> None:
+    """By default the others have a fifth of alpha; by hand from Holm (1979): after one, the other has it all."""
+    columns = {
+        name: ["".join(RNG.choice("01") for _ in range(RNG.randrange(1, 6))) for _ in range(90)] for name in ("a", "b")
+    }
+    analysis = await analysed(
+        store, columns, "exact_match", evaluators=["exact_match", {"length": {"unit_of": "characters"}}]
+    )
+    weighted = sorted(
+        (row.difference.p_value / share, row.difference.p_value, row.difference.p_adjusted)
+        for share, row in zip((0.8, 0.2), (metric.comparisons[0] for metric in analysis.metrics), strict=True)
+    )
+    (scaled, _, first), (_, plain, second) = weighted
+    assert first == pytest.approx(min(1, scaled))
+    assert second == pytest.approx(min(1, max(scaled, plain)))
+    assert "80% of alpha" in analysis.methods
+
+
+async def test_a_metric_shown_alone_keeps_its_family(store: LocalStore) -> None:
+    columns = {name: ["".join(RNG.choice("01") for _ in range(3)) for _ in range(60)] for name in ("a", "b")}
+    whole = await analysed(store, columns, "exact_match", evaluators=["exact_match", "length", "json_valid"])
+    alone = analyse(store, whole.run_id, metrics=["length"])
+    assert [metric.metric for metric in alone.metrics] == ["length"]
+    assert alone.metrics[0].comparisons == whole.metric("length").comparisons
+
+
+async def test_a_guardrail_with_a_margin_is_a_non_inferiority_test(store: LocalStore) -> None:
+    """The bound is that of a t interval on the item differences (scipy), one-sided at alpha."""
+    draw = random.Random(8)
+    columns = {
+        name: ["".join(draw.choice("01") for _ in range(draw.randrange(1, longest))) for _ in range(90)]
+        for name, longest in (("a", 5), ("b", 7))
+    }
+    lengths = {name: [len(text) for text in texts] for name, texts in columns.items()}
+    gaps = [two - one for one, two in zip(lengths["a"], lengths["b"], strict=True)]
+    from scipy import stats
+
+    center, error = sum(gaps) / len(gaps), stats.sem(gaps)
+    upper = center + stats.t.ppf(0.95, len(gaps) - 1) * error
+    loose, tight = float(upper) + 0.01, float(upper) - 0.01
+    for margin, status in ((loose, "safe"), (tight, "inconclusive")):
+        analysis = await analysed(
+            store,
+            columns,
+            "exact_match",
+            evaluators=["exact_match", {"length": {"unit_of": "characters", "name": "size"}}],
+            analysis={"guardrails": [{"metric": "size", "margin": margin, "harm": "higher"}]},
+        )
+        guard = analysis.metric("size").comparisons[0].guard
+        assert guard is not None
+        assert guard.worst == pytest.approx(upper)
+        assert guard.status == status
+    assert "Guardrails: b harm not ruled out on size" in analysis.headline
+
+
+async def test_a_guardrail_without_a_margin_never_counts_as_safe(store: LocalStore) -> None:
+    columns = {name: [RNG.choice("01") for _ in range(40)] for name in ("a", "b")}
+    analysis = await analysed(
+        store, columns, "exact_match", evaluators=["exact_match", "json_valid"], analysis={"guardrails": ["json_valid"]}
+    )
+    assert analysis.metric("json_valid").comparisons[0].guard is None
+    assert "declare a margin" in analysis.headline

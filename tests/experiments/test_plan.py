@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from bakeoff.errors import SpecError
 from bakeoff.experiments import LocalStore, Plan, execute, load_experiment, plan_run
 
 from .support import arithmetic
@@ -78,3 +79,53 @@ def test_earlier_runs_of_a_model_are_the_best_guess(store: LocalStore) -> None:
     forecast = plan(store, spec)
     assert forecast.output_tokens == 40 * 77
     assert {entry.basis for entry in forecast.variants} == {"earlier runs of this model"}
+
+
+def test_an_earlier_run_says_how_much_answers_differ(store: LocalStore) -> None:
+    """The spread of the plan is the discordance of the earlier run, counted here by hand."""
+    spec = arithmetic(80)
+    first = plan(store, spec)
+    manifest = asyncio.run(execute(load_experiment(spec, cache_dir=store.paths.datasets), store=store.paths))
+    rows = store.scores(manifest.run_id, ["variant", "item_id", "value"]).to_pylist()
+    passed = {name: {r["item_id"]: r["value"] for r in rows if r["variant"] == name} for name in ("plain", "steps")}
+    differ = sum(passed["plain"][item] != passed["steps"][item] for item in passed["plain"])
+    later = plan(store, spec)
+    assert (first.pilot, later.pilot) == ("", manifest.run_id)
+    assert f"disagree on {(differ + 1) / 82:.0%} of the items" in later.sentence
+    assert plan_run(load_experiment(spec, check_keys=False), store=store, pilot=manifest.run_id) == later
+
+
+def test_a_run_that_is_no_pilot_is_refused(store: LocalStore) -> None:
+    manifest = asyncio.run(execute(load_experiment(arithmetic(5), cache_dir=store.paths.datasets), store=store.paths))
+    with pytest.raises(SpecError, match="is no pilot for 'contains'"):
+        plan_run(load_experiment(arithmetic(80), check_keys=False), store=store, pilot=manifest.run_id)
+    assert not plan(store, arithmetic(80)).pilot, "too small to be taken unasked"
+
+
+def test_more_metrics_and_early_looks_have_their_price(store: LocalStore) -> None:
+    one = plan(store, arithmetic(200)).detectable
+    several = plan(store, arithmetic(200, evaluators=["contains", "length", "json_valid"])).detectable
+    each = plan(
+        store,
+        arithmetic(200, evaluators=["contains", "length", "json_valid"], analysis={"family": "metric"}),
+    ).detectable
+    sequential = plan(store, arithmetic(200, allocation="sequential"))
+    assert one == each < several < sequential.detectable
+    assert "then stops" in sequential.sentence
+    bandit = plan(store, arithmetic(200, allocation="bandit"))
+    assert bandit.detectable != bandit.detectable
+    assert "no power is promised" in bandit.sentence
+
+
+def test_a_gate_says_how_often_it_catches_a_loss(store: LocalStore) -> None:
+    rule = {"metric": "contains", "no_worse_than": "baseline", "margin": 0.05}
+    (said,) = plan(store, arithmetic(200, gate=[rule])).more
+    assert said.startswith("Gate on contains: a true loss of 10 points (twice the margin) fails in ")
+    (larger,) = plan(store, arithmetic(800, gate=[rule])).more
+    caught = [int(text.partition("fails in ")[2].partition("%")[0]) for text in (said, larger)]
+    assert caught[0] < caught[1]
+
+
+def test_a_margin_says_how_often_equal_variants_are_called_so(store: LocalStore) -> None:
+    (said,) = plan(store, arithmetic(400, analysis={"margin": 0.1})).more
+    assert said.startswith("If nothing differs, a variant is called equivalent within 10 points in ")

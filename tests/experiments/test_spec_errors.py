@@ -206,9 +206,22 @@ def test_recorded_answers_without_repeats(tmp_path: Path) -> None:
     [
         ("{interval: huhu}", "analysis.interval: interval must be one of"),
         ("{test: boschloo}", "analysis.test: "),
+        ("{guardrails: [nothing]}", "analysis.guardrails: there is no metric 'nothing'"),
+        ("{guardrails: [{metric: contains, margin: -1}]}", "analysis.guardrails.0.margin: "),
         ("{margin: 3}", "analysis.margin: 3 is as large as the whole scale of contains, which goes from 0 to 1"),
     ],
 )
 def test_an_analysis_that_cannot_work_is_said_before_the_run(tmp_path: Path, analysis: str, message: str) -> None:
     (found,) = problems(tmp_path, GOOD + f"analysis: {analysis}\n")
     assert message in found
+
+
+def test_a_guardrail_must_know_which_way_is_worse(tmp_path: Path) -> None:
+    text = GOOD.replace("  - contains\n", "  - contains\n  - length\n")
+    assert text != GOOD
+    (found,) = problems(tmp_path, text + "analysis: {guardrails: [{metric: length, margin: 20}]}\n")
+    assert "analysis.guardrails.0: 'length' has no better direction" in found
+    assert "harm: higher" in found
+    path = tmp_path / "right.yaml"
+    path.write_text(text + "analysis: {guardrails: [{metric: length, margin: 20, harm: higher}]}\n", encoding="utf-8")
+    assert load_experiment(path).spec.analysis.guardrails[0].harm == "higher"

@@ -68,7 +68,14 @@ def validate(
 
 
 def plan(
-    file: _FileArgument, store: StoreOption = None, env_file: EnvFileOption = None, as_json: JsonOption = False
+    file: _FileArgument,
+    store: StoreOption = None,
+    pilot: Annotated[
+        str | None,
+        typer.Option(help="Run to learn the spread of scores from; the newest of this experiment when omitted."),
+    ] = None,
+    env_file: EnvFileOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Forecast a run before anything is paid: trials, tokens, USD, minutes, and the smallest difference it can show."""
     from dataclasses import asdict
@@ -79,7 +86,7 @@ def plan(
     load_env(env_file)
     kept = store_at(store)
     experiment = load_experiment(file, cache_dir=cache_dir(kept), check_keys=False)
-    forecast = plan_run(experiment, store=kept)
+    forecast = plan_run(experiment, store=kept, pilot=pilot)
     if as_json:
         data = asdict(forecast)
         print_json({key: None if isinstance(value, float) and value != value else value for key, value in data.items()})
@@ -105,7 +112,8 @@ def plan(
         f"at {forecast.concurrency} at once",
         soft_wrap=True,
     )
-    out.print(forecast.sentence, soft_wrap=True)
+    for sentence in (forecast.sentence, *forecast.more):
+        out.print(sentence, soft_wrap=True)
     for warning in forecast.warnings:
         out.print(f"! {warning}", style="yellow", soft_wrap=True)
 

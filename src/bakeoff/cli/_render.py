@@ -70,7 +70,7 @@ def _leaderboard(analysis: Analysis, metric: MetricAnalysis) -> None:
                 "-" if isnan(used.output_tokens) else f"{used.input_tokens:.0f}/{used.output_tokens:.0f}",
             )
         )
-    role = f", {metric.role if metric.role != 'other' else 'exploratory'}" if len(analysis.metrics) > 1 else ""
+    role = f", {metric.role if metric.role != 'other' else 'secondary'}" if len(analysis.metrics) > 1 else ""
     title = f"{metric.metric}{role}: leaderboard with {100 * analysis.confidence:g}% intervals"
     columns = ["#", "variant", "mean", "interval", "items", "missing", "cost", "p50", "p95", "tokens in/out"]
     table(title, columns, rows, right=(0, 2, 3, 4, 5, 6, 7, 8, 9))

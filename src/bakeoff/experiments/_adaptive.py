@@ -8,6 +8,7 @@ import numpy as np
 from typing_extensions import override
 
 from bakeoff.errors import SpecError
+from bakeoff.experiments._family import metric_shares
 from bakeoff.stats import Bandit, PairedRace, RaceConfig, SequentialComparison, SequentialConfig, Thompson
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from bakeoff.experiments._load import Experiment
     from bakeoff.stats import Kind
 
-__all__ = ["open_search", "primary_info", "sequential_config"]
+__all__ = ["open_search", "primary_info", "primary_level", "sequential_config"]
 
 _EXPLORE = 0.05
 """Least share of each variant in a bandit, so that what is learnt of the losers stays honest."""
@@ -28,6 +29,14 @@ def primary_info(experiment: Experiment) -> MetricInfo:
     """Return what is known of the primary metric."""
     infos = [info for evaluator in experiment.evaluators for info in evaluator.metrics]
     return next((info for info in infos if info.name == experiment.primary), infos[0])
+
+
+def primary_level(experiment: Experiment) -> float:
+    """Return the part of `alpha` that the comparisons of the primary metric have."""
+    infos = [info for evaluator in experiment.evaluators for info in evaluator.metrics]
+    named = [info.name for info in infos if info.score_kind != "label"]
+    primary = primary_info(experiment).name
+    return metric_shares(named, primary, experiment.spec.analysis).get(primary, 1.0)
 
 
 def sequential_config(
@@ -78,6 +87,7 @@ class _Searching:
         self.higher_is_better = info.higher_is_better is not False
         self.spec = search.experiment.spec
         self.baseline = search.experiment.baseline
+        self.alpha = self.spec.analysis.alpha * primary_level(search.experiment)
         self.variants = list(search.experiment.variants)
         self.at = 0
         self.confirming = False
@@ -131,7 +141,7 @@ class _Sequential(_Searching):
         rivals = [variant for variant in self.variants if variant != self.baseline]
         config = sequential_config(
             kind=self.kind,
-            alpha=self.spec.analysis.alpha,
+            alpha=self.alpha,
             comparisons=len(rivals),
             planned_n=search.n_items,
             repeats=self.spec.repeats,
@@ -181,7 +191,7 @@ class _Racing(_Searching):
             RaceConfig(
                 variants=tuple(self.variants),
                 kind="binary" if one_number else "bounded" if self.kind in ("binary", "bounded") else "continuous",
-                alpha=self.spec.analysis.alpha,
+                alpha=self.alpha,
                 planned_n=max(2, search.n_items),
                 margin=self.spec.analysis.margin,
                 repeats=self.spec.repeats,

@@ -15,7 +15,8 @@ import numpy as np
 from bakeoff.errors import SpecError, StatsError
 from bakeoff.experiments._answer import Analysis, Comparison, MetricAnalysis, Resources, VariantScore
 from bakeoff.experiments._cube import ItemInfo, ScoreCube, item_info, score_cubes
-from bakeoff.experiments._family import correct_together
+from bakeoff.experiments._family import correct_together, metric_shares
+from bakeoff.experiments._guard import guarded
 from bakeoff.experiments._headline import headline, methods
 from bakeoff.experiments._health import health_warnings
 from bakeoff.experiments._question import Question
@@ -54,7 +55,7 @@ def analyse(
         store: Where the run is.
         run_id: The run.
         baseline: Variant to compare with, instead of the declared one.
-        metrics: Only these metrics.
+        metrics: Only these metrics; the others still count in the family that is corrected together.
         pairs: Compare with the `baseline` or `all` pairs, instead of what was declared.
         alpha: Level, instead of the declared one.
         margin: Largest difference of the primary metric that does not matter, instead of the declared one.
@@ -65,15 +66,21 @@ def analyse(
     """
     manifest = store.manifest(run_id)
     plan = Question.of(manifest, baseline=baseline, pairs=pairs, alpha=alpha, margin=margin)
-    cubes = score_cubes(store, manifest, metrics=metrics)
+    cubes = score_cubes(store, manifest)
     manifest = _with_primary(manifest, list(cubes), primary)
     if primary is not None:
         plan = replace(plan, margin=margin)  # a declared margin is meant for the declared metric
     items = item_info(store, manifest)
     watch = watch_of(manifest, items)
-    analysed = tuple(_metric(cube, manifest, plan, items, watch) for cube in cubes.values())
+    shares = metric_shares([name for name, cube in cubes.items() if not cube.is_label], manifest.primary, plan)
+    analysed = tuple(
+        _metric(cube, manifest, plan, items, watch, share=shares.get(name, 1.0)) for name, cube in cubes.items()
+    )
     if plan.family == "all" and watch is None:
         analysed = tuple(correct_together(analysed, plan))
+    if metrics is not None:
+        analysed = tuple(metric for metric in analysed if metric.metric in metrics)
+        cubes = {name: cube for name, cube in cubes.items() if name in metrics}
     resources = read_resources(store, manifest)
     warnings = health_warnings(manifest, cubes, resources)
     confirmed = _confirmation(cubes.get(manifest.primary), analysed, manifest, plan, items, watch)
@@ -185,7 +192,14 @@ def _assemble(
 
 
 def _metric(
-    cube: ScoreCube, manifest: Manifest, plan: Question, items: ItemInfo, watch: Watch | None, *, tied: bool = True
+    cube: ScoreCube,
+    manifest: Manifest,
+    plan: Question,
+    items: ItemInfo,
+    watch: Watch | None,
+    *,
+    tied: bool = True,
+    share: float = 1.0,
 ) -> MetricAnalysis:
     head = next((m for m in manifest.metrics if m.metric == cube.metric), None) or next(
         (m for m in manifest.metrics if cube.metric.startswith(f"{m.metric}.")), None
@@ -201,7 +215,9 @@ def _metric(
         plan = replace(plan, margin=None, interval=None, test=None)
     comparisons: tuple[Comparison, ...] = ()
     if kind != "label":
-        comparisons = _comparisons(cube, kind, plan, items, direction, watch)
+        comparisons = _comparisons(cube, kind, plan, items, direction, watch, share)
+        if role == "guardrail":
+            comparisons = tuple(guarded(c, plan, direction, watched=watch is not None) for c in comparisons)
     return MetricAnalysis(
         metric=cube.metric,
         kind=kind,
@@ -286,7 +302,13 @@ def _stat_kind(kind: str) -> Kind:
 
 
 def _comparisons(
-    cube: ScoreCube, kind: str, plan: Question, items: ItemInfo, direction: bool | None, watch: Watch | None
+    cube: ScoreCube,
+    kind: str,
+    plan: Question,
+    items: ItemInfo,
+    direction: bool | None,
+    watch: Watch | None,
+    share: float,
 ) -> tuple[Comparison, ...]:
     higher_is_better = direction is not False
     if plan.explicit:
@@ -306,6 +328,7 @@ def _comparisons(
             alternative=plan.alternative,
             margin=plan.margin,
             higher_is_better=higher_is_better,
+            share=share,
         )
         return tuple(
             _row(cube, candidate, baseline, difference, direction)

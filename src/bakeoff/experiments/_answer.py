@@ -11,7 +11,7 @@ from bakeoff.experiments._json import plain
 
 if TYPE_CHECKING:
     from bakeoff.experiments._segments import Segment
-    from bakeoff.stats import Difference, Estimate
+    from bakeoff.stats import Difference, Estimate, GuardrailResult
 
 __all__ = ["Analysis", "Comparison", "MetricAnalysis", "Resources", "VariantScore", "show", "show_labels"]
 
@@ -71,6 +71,8 @@ class Comparison:
     """The verdict; `higher` or `lower` where the metric says that neither direction is better."""
     words: str
     """One plain paragraph."""
+    guard: GuardrailResult | None = None
+    """On a guardrail metric with a margin: is harm beyond it ruled out?"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

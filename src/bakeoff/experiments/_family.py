@@ -12,18 +12,42 @@ if TYPE_CHECKING:
 
     from bakeoff.experiments._answer import Comparison, MetricAnalysis
     from bakeoff.experiments._question import Question
+    from bakeoff.experiments._spec import AnalysisSpec
 
-__all__ = ["correct_together"]
+__all__ = ["correct_together", "metric_shares"]
+
+
+def metric_shares(metrics: Sequence[str], primary: str, question: Question | AnalysisSpec) -> dict[str, float]:
+    """Return the part of `alpha` that each metric may spend on its comparisons.
+
+    Args:
+        metrics: Names of the metrics on which verdicts are given.
+        primary: The one that decides.
+        question: Family, correction and share as declared.
+    """
+    if question.family == "metric" or question.correction == "none" or len(metrics) < 2:
+        return dict.fromkeys(metrics, 1.0)
+    if primary not in metrics or question.correction == "hochberg":  # no weighted form of it is proven
+        return dict.fromkeys(metrics, 1 / len(metrics))
+    rest = (1 - question.primary_share) / (len(metrics) - 1)
+    return {name: question.primary_share if name == primary else rest for name in metrics}
 
 
 def correct_together(metrics: Sequence[MetricAnalysis], question: Question) -> list[MetricAnalysis]:
     """Return the metrics with verdicts that hold over all of their comparisons at once.
 
     Every further metric or segment is another chance to find something by luck; corrected together, the chance of
-    any false verdict among them stays at the declared level.
+    any false verdict among them stays at the declared level. The primary metric has most of that level
+    (`primary_share`): what is looked at beside it costs it little.
     """
-    comparisons = [comparison for metric in metrics for comparison in metric.comparisons]
-    adjusted = iter(adjust([c.difference.p_value for c in comparisons], method=question.correction).tolist())
+    pairs = [(metric, comparison) for metric in metrics for comparison in metric.comparisons]
+    weights: list[float] | None = None
+    primaries = [metric.metric for metric in metrics if metric.role == "primary"]
+    if len(primaries) == 1 and len(metrics) > 1 and question.correction != "hochberg":
+        shares = metric_shares([m.metric for m in metrics if m.comparisons], primaries[0], question)
+        weights = [shares[metric.metric] / len(metric.comparisons) for metric, _ in pairs]
+    found = adjust([c.difference.p_value for _, c in pairs], method=question.correction, weights=weights)
+    adjusted = iter(found.tolist())
     return [
         replace(metric, comparisons=tuple(_again(c, next(adjusted), metric, question) for c in metric.comparisons))
         for metric in metrics

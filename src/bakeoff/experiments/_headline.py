@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bakeoff.experiments._answer import show
+from bakeoff.experiments._guard import guard_words
 from bakeoff.stats import methods_paragraph
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def headline(metrics: Sequence[MetricAnalysis], manifest: Manifest, plan: Questi
         for word, names in groups.items()
         if names
     ]
-    return f"On {primary.metric}: {'; '.join(parts)}."
+    return f"On {primary.metric}: {'; '.join(parts)}.{guard_words(metrics, plan.baseline)}"
 
 
 def methods(metrics: Sequence[MetricAnalysis], manifest: Manifest, plan: Question) -> str:
@@ -58,6 +59,15 @@ def methods(metrics: Sequence[MetricAnalysis], manifest: Manifest, plan: Questio
     family = sum(sizes) if plan.family == "all" else max(sizes, default=0)
     if plan.family == "metric" and len(numeric) > 1:
         design += f" {manifest.primary} is the declared metric; verdicts on the others are exploratory."
+    elif (
+        plan.correction not in ("none", "hochberg")
+        and len(numeric) > 1
+        and manifest.primary in (metric.metric for metric in numeric)
+    ):
+        design += (
+            f" {manifest.primary} is the declared metric and has {plan.primary_share:.0%} of alpha; the other metrics "
+            "share the rest."
+        )
     return f"{design} " + methods_paragraph(
         results, correction=plan.correction if family > 1 else "none", family_size=family or None, alpha=plan.alpha
     )

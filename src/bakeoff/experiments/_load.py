@@ -277,11 +277,19 @@ class _Loader:
             fix = f"the variants are {', '.join(list(variants)[:20])}"
             self.add(f"there is no variant {analysis.baseline!r}", "analysis", "baseline", fix=fix)
         metrics = [info.name for evaluator in evaluators for info in evaluator.metrics]
-        for key, name in [("primary", analysis.primary), *(("guardrails", name) for name in analysis.guardrails)]:
+        for key, name in [
+            ("primary", analysis.primary),
+            *(("guardrails", entry.metric) for entry in analysis.guardrails),
+        ]:
             known = name is None or name in metrics or any(name.startswith(f"{metric}.") for metric in metrics)
             if not known and len(evaluators) == len(self.spec.evaluators):
                 fix = f"the metrics are {', '.join(metrics)}"
                 self.add(f"there is no metric {name!r}", "analysis", key, fix=fix)
+        directions = {info.name: info.higher_is_better for evaluator in evaluators for info in evaluator.metrics}
+        for place, entry in enumerate(analysis.guardrails):
+            if entry.margin is not None and entry.harm is None and directions.get(entry.metric, True) is None:
+                fix = f"say which way is worse: {{metric: {entry.metric}, margin: {entry.margin:g}, harm: higher}}"
+                self.add(f"{entry.metric!r} has no better direction", "analysis", "guardrails", place, fix=fix)
 
     def check_batch(self, variants: Mapping[str, VariantTarget]) -> None:
         if self.spec.gateway.mode == "batch":

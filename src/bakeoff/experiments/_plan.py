@@ -7,8 +7,8 @@ from math import nan
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.errors import BakeoffError
+from bakeoff.experiments._power import forecast_power
 from bakeoff.gateway import BATCH_PRICE, ModelRequest, ModelResponse, Usage, estimate_tokens, price_of
-from bakeoff.stats import plan_comparison
 from bakeoff.targets import PromptTarget
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from bakeoff.datasets import Item
     from bakeoff.experiments._load import Experiment
     from bakeoff.experiments._store import LocalStore
-    from bakeoff.stats import Kind
     from bakeoff.targets import ResolvedAgent, VariantTarget
 
 __all__ = ["Plan", "VariantForecast", "plan_run"]
@@ -69,14 +68,27 @@ class Plan:
     sentence: str
     """What the run can and cannot show, in words."""
     warnings: tuple[str, ...]
+    more: tuple[str, ...] = ()
+    """What its margin and its gate rules will and will not show, one sentence each."""
+    pilot: str = ""
+    """Id of the earlier run from which the spread is known; empty when it is assumed."""
 
 
-def plan_run(experiment: Experiment, *, store: LocalStore | None = None) -> Plan:
+def plan_run(experiment: Experiment, *, store: LocalStore | None = None, pilot: str | None = None) -> Plan:
     """Forecast a run without calling anything.
 
     Input tokens are counted on up to 200 rendered items; output length and latency come from earlier runs of the same
-    model in the store, else from `max_tokens` and typical values; the detectable difference is that of the very test
-    that the comparison will use.
+    model in the store, else from `max_tokens` and typical values; the detectable difference is that of the very test,
+    looks and correction that the comparison will use, with the spread of an earlier run where there is one.
+
+    Args:
+        experiment: What is planned.
+        store: Where earlier runs are.
+        pilot: Run to learn the spread of scores from; the newest complete run of this experiment when omitted.
+
+    Raises:
+        StoreError: There is no such run.
+        SpecError: The pilot has no usable scores of the primary metric.
     """
     spec = experiment.spec
     sample = experiment.dataset.head(_SAMPLE)
@@ -90,7 +102,7 @@ def plan_run(experiment: Experiment, *, store: LocalStore | None = None) -> Plan
     judges = [evaluator.metric for evaluator in experiment.evaluators if hasattr(evaluator, "model")]
     if judges:
         warnings.append(f"Calls of judges are not in the forecast: {', '.join(judges)}.")
-    detectable, sentence = _power(experiment, n_items)
+    power = forecast_power(experiment, sample, store=store, pilot=pilot)
     return Plan(
         name=spec.name,
         n_items=n_items,
@@ -104,8 +116,10 @@ def plan_run(experiment: Experiment, *, store: LocalStore | None = None) -> Plan
         minutes=minutes,
         concurrency=spec.limits.concurrency,
         variants=forecasts,
-        detectable=detectable,
-        sentence=sentence,
+        detectable=power.detectable,
+        sentence=power.sentence,
+        more=power.more,
+        pilot=power.pilot,
         warnings=tuple(warning for warning in warnings if warning),
     )
 
@@ -277,30 +291,3 @@ def _over_budget(experiment: Experiment, forecasts: Sequence[VariantForecast], m
         if limit is not None and expected > limit
     ]
     return f"The budget will stop the run before its end: {', '.join(over)}." if over else ""
-
-
-def _power(experiment: Experiment, n_items: int) -> tuple[float, str]:
-    if len(experiment.variants) < 2:
-        return nan, "One variant: its interval is shown; there is nothing to compare it with."
-    infos = [info for evaluator in experiment.evaluators for info in evaluator.metrics]
-    info = next((info for info in infos if info.name == experiment.primary), infos[0])
-    if info.score_kind == "label":
-        return nan, f"{info.name} is a label: counts are shown, no difference is tested."
-    kind: Kind = info.score_kind or "continuous"
-    analysis = experiment.spec.analysis
-    options: dict[str, Any] = {}
-    if analysis.correction != "none":
-        options["correction"] = "holm" if analysis.correction in ("hochberg", "bh", "by") else analysis.correction
-    plan = plan_comparison(
-        n_items,
-        kind=kind,
-        repeats=experiment.spec.repeats,
-        n_variants=len(experiment.variants),
-        comparisons=analysis.compare,
-        alpha=analysis.alpha,
-        power=analysis.power,
-        alternative=analysis.alternative,
-        **options,
-    )
-    assumed = "; ".join(plan.assumptions)
-    return plan.difference, f"{plan.sentence} Assumed: {assumed}." if assumed else plan.sentence

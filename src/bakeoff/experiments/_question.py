@@ -10,6 +10,7 @@ from bakeoff.experiments._spec import AnalysisSpec
 
 if TYPE_CHECKING:
     from bakeoff.experiments._manifest import Manifest
+    from bakeoff.experiments._spec import GuardrailSpec
 
 __all__ = ["Question"]
 
@@ -24,8 +25,10 @@ class Question:
     alternative: Literal["two-sided", "greater", "less"]
     correction: Literal["holm", "hochberg", "bh", "by", "bonferroni", "none"]
     family: Literal["metric", "all"]
+    primary_share: float
     margin: float | None
-    guardrails: tuple[str, ...]
+    guardrails: dict[str, GuardrailSpec]
+    """By metric."""
     segments: tuple[str, ...]
     interval: str | None
     test: str | None
@@ -54,8 +57,9 @@ class Question:
             alternative=declared.alternative,
             correction=declared.correction,
             family=declared.family,
+            primary_share=declared.primary_share,
             margin=margin if margin is not None else declared.margin,
-            guardrails=tuple(declared.guardrails),
+            guardrails={entry.metric: entry for entry in declared.guardrails},
             segments=tuple(declared.segments),
             interval=declared.interval,
             test=declared.test,

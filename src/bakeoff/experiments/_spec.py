@@ -12,7 +12,7 @@ from bakeoff.gateway import BudgetSpec, GatewaySpec, LimitsSpec
 from bakeoff.prompts import PromptSpec
 from bakeoff.targets import ModelSpec, TargetSpec
 
-__all__ = ["AllocationSpec", "AnalysisSpec", "ExperimentSpec", "JournalSpec", "MlflowSpec"]
+__all__ = ["AllocationSpec", "AnalysisSpec", "ExperimentSpec", "GuardrailSpec", "JournalSpec", "MlflowSpec"]
 
 _Level = str | int | float | bool | None | list[Any] | dict[str, Any]
 _Probability = Annotated[float, Field(gt=0, lt=1)]
@@ -23,13 +23,26 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
+class GuardrailSpec(_Section):
+    """A metric that must not get worse, and by how much it may."""
+
+    metric: str
+    """Name of the metric."""
+    margin: PositiveFloat | None = Field(default=None, allow_inf_nan=False)
+    """Largest harm that does not matter, on the scale of the score; without one, harm can be shown but never ruled
+    out."""
+    harm: Literal["lower", "higher"] | None = None
+    """Which way is worse; the metric's own direction when omitted (a length has none)."""
+
+
 class AnalysisSpec(_Section):
     """The question, declared before the data is seen."""
 
     primary: str | None = None
     """Metric that decides; the first evaluator's when omitted."""
-    guardrails: list[str] = Field(default_factory=list)
-    """Metrics that must not get worse."""
+    guardrails: list[GuardrailSpec] = Field(default_factory=list)
+    """Metrics that must not get worse: names, or `{metric: ..., margin: ...}`. With a margin each variant is tested for
+    non-inferiority: `safe` when harm beyond the margin is ruled out at level `alpha`."""
     baseline: str | None = None
     """Variant that the others are compared with; the first when omitted."""
     compare: Literal["baseline", "all"] = "baseline"
@@ -40,9 +53,11 @@ class AnalysisSpec(_Section):
     """`greater`: only a higher score counts."""
     correction: Literal["holm", "hochberg", "bh", "by", "bonferroni", "none"] = "holm"
     """Over the comparisons of one family."""
-    family: Literal["metric", "all"] = "metric"
-    """What is corrected together: the comparisons of each metric (others than the primary are then exploratory), or
-    those of all metrics, so that the chance of any false verdict in the whole run stays at `alpha`."""
+    family: Literal["metric", "all"] = "all"
+    """What is corrected together: the comparisons of all metrics, so that the chance of any false verdict in the whole
+    run stays at `alpha`; or those of each `metric` by itself (others than the primary are then exploratory)."""
+    primary_share: _Probability = 0.8
+    """Part of `alpha` that the primary metric has when all metrics are one family; the others share the rest."""
     margin: PositiveFloat | None = None
     """Differences smaller than this do not matter; needed for the verdict `equivalent`."""
     interval: str | None = None
@@ -55,6 +70,13 @@ class AnalysisSpec(_Section):
     """A pair with a missing score is left out, counted, and its possible effect is bounded."""
     power: _Probability = 0.8
     """For the plan."""
+
+    @field_validator("guardrails", mode="before")
+    @classmethod
+    def _named(cls, value: object) -> object:
+        if not isinstance(value, list):
+            return value
+        return [{"metric": entry} if isinstance(entry, str) else entry for entry in value]
 
 
 class AllocationSpec(_Section):

@@ -73,11 +73,12 @@ def watched_differences(
     alternative: Literal["two-sided", "greater", "less"],
     margin: float | None,
     higher_is_better: bool,
+    share: float = 1.0,
 ) -> list[Difference]:
-    """Compare pairs with always-valid methods; the level is shared equally between them (Bonferroni)."""
+    """Compare pairs with always-valid methods; this metric's share of the level is split between them (Bonferroni)."""
     config = sequential_config(
         kind=kind,
-        alpha=alpha,
+        alpha=alpha * share,
         comparisons=len(pairs),
         planned_n=len(watch.searched),
         repeats=cube.values.shape[2],
@@ -98,7 +99,7 @@ def watched_differences(
                 continue
             clusters = None if items.clusters is None else items.clusters[rows]
             result = comparison.update(left[rows], right[rows], clusters=clusters)
-        found.append(replace(result, p_adjusted=min(1.0, result.p_value * len(pairs))))
+        found.append(replace(result, p_adjusted=min(1.0, result.p_value * len(pairs) / share)))
     return found
 
 

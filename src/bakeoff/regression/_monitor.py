@@ -168,7 +168,7 @@ def run_series(store: LocalStore, experiment: str) -> list[Observations]:
 
 def _watched(store: LocalStore, newest: Observations) -> list[str]:
     declared = AnalysisSpec.model_validate(store.manifest(newest.run_id).spec.get("analysis", {}))
-    names = [newest.primary, *declared.guardrails]
+    names = [newest.primary, *(entry.metric for entry in declared.guardrails)]
     known = [name for name in dict.fromkeys(names) if name in newest.metrics and not newest.metrics[name].is_label]
     if not known:
         raise SpecError(f"the metric {newest.primary!r} gives words: name a metric with numbers")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import gammaln
 
-from bakeoff.stats import PairedTable, compare, mcnemar, one_sample_t, tost, tost_paired_proportions
+from bakeoff.stats import PairedTable, compare, guardrail, mcnemar, one_sample_t, tost, tost_paired_proportions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +39,13 @@ def check(says_equivalent: Callable[[np.ndarray], bool], runs: int = RUNS) -> fl
 
 def tango(table: PairedTable) -> bool:
     return tost_paired_proportions(table, MARGIN).passed
+
+
+def safe_guardrail(table: PairedTable) -> bool:
+    """What an experiment says of a pass/fail guardrail: the bound of the comparison itself (Bonett-Price)."""
+    old = [1] * (table.both + table.baseline_only) + [0] * (table.candidate_only + table.neither)
+    new = [1] * table.both + [0] * table.baseline_only + [1] * table.candidate_only + [0] * table.neither
+    return guardrail(compare(new, old), margin=MARGIN, higher_is_better=False).status == "safe"
 
 
 def not_significant(table: PairedTable) -> bool:
@@ -75,6 +82,12 @@ def measure() -> list[dict]:
             "Tango, paired pass/fail",
             "n=100, discordance 0.2, exact",
             check_binary(tango),
+            check_binary(not_significant),
+        ),
+        (
+            "guardrail 'safe', paired pass/fail",
+            "n=100, discordance 0.2, exact",
+            check_binary(safe_guardrail),
             check_binary(not_significant),
         ),
     ]

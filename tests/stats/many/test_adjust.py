@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -84,3 +86,42 @@ def test_shape_is_kept_and_input_is_not_changed():
 def test_bad_input_is_explained(call):
     with pytest.raises(StatsError):
         call()
+
+
+def closed_weighted_bonferroni(p: list[float], weights: list[float]) -> list[float]:
+    """Marcus, Peritz & Gabriel (1976): the largest p of all intersections that contain a hypothesis, each tested by
+    weighted Bonferroni. Independent of the step-down formula; it is what Holm's procedure is the shortcut of."""
+    positions = range(len(p))
+    sets = [s for size in range(1, len(p) + 1) for s in combinations(positions, size)]
+    found = {s: min(1.0, *(p[i] * sum(weights[j] for j in s) / weights[i] for i in s)) for s in sets}
+    return [max(value for s, value in found.items() if i in s) for i in positions]
+
+
+@given(
+    pairs=st.lists(st.tuples(st.floats(0, 1), st.floats(0.05, 20)), min_size=1, max_size=6),
+)
+def test_weighted_holm_is_the_closed_weighted_bonferroni_test(pairs):
+    p, weights = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    assert adjust(p, weights=weights) == pytest.approx(closed_weighted_bonferroni(p, weights), rel=1e-9, abs=1e-12)
+
+
+@given(p=st.lists(st.floats(0, 1), min_size=1, max_size=20), weight=st.floats(0.01, 100), method=METHODS)
+def test_equal_weights_change_nothing(p, weight, method):
+    if method == "hochberg":
+        with pytest.raises(StatsError, match="hochberg"):
+            adjust(p, method=method, weights=[weight] * len(p))
+        return
+    assert adjust(p, method=method, weights=[weight] * len(p)) == pytest.approx(adjust(p, method=method), rel=1e-9)
+
+
+def test_weighted_bh_ranks_p_over_weight():
+    # Genovese, Roeder & Wasserman (2006), Biometrika 93:509-524: Benjamini-Hochberg on p / w with mean weight 1.
+    p, weights = np.array([0.02, 0.02, 0.3, 0.8]), np.array([2.5, 0.5, 0.5, 0.5])
+    expected = multipletests(np.minimum(p / weights, 1), method="fdr_bh")[1]
+    assert adjust(p, method="bh", weights=weights)[0] == pytest.approx(expected[0])
+
+
+@pytest.mark.parametrize(("weights", "words"), [([1], "shape"), ([1, 0], "positive"), ([1, float("nan")], "positive")])
+def test_wrong_weights_are_named(weights, words):
+    with pytest.raises(StatsError, match=words):
+        adjust([0.1, 0.2], weights=weights)

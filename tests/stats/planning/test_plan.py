@@ -384,3 +384,23 @@ def test_pilot_degenerate():
         design_from_pilot([1.0, math.nan], [1.0, 0.0])
     with pytest.raises(StatsError, match="paired"):
         design_from_pilot([1.0], [1.0, 0.0])
+
+
+@pytest.mark.parametrize(("rate", "drop"), [(0.7, 0.1), (0.9, 0.05), (0.5, 0.3)])
+def test_a_loss_adds_to_what_reruns_disagree_on(rate, drop):
+    """Simulated: every item has its own pass probability; a loss turns any pass into a fail alike."""
+    rng = np.random.default_rng(11)
+    chances = rng.beta(8 * rate, 8 * (1 - rate), 400_000)
+    before, after = (rng.random(chances.size) < chances for _ in range(2))
+    design = design_from_pilot(
+        before.astype(float), (rng.random(chances.size) < chances).astype(float), reruns=True
+    ).design
+    after &= rng.random(chances.size) >= drop / rate
+    assert design.discordance_at(-drop) == pytest.approx((before != after).mean(), abs=0.004)
+
+
+def test_the_level_of_the_primary_metric():
+    """By hand: 80% of 5% over three comparisons with the baseline."""
+    design = ComparisonDesign(n_variants=4, n_metrics=5, primary_share=0.8)
+    assert design.alpha_per_test == pytest.approx(0.05 * 0.8 / 3)
+    assert ComparisonDesign(n_variants=4, primary_share=0.8).alpha_per_test == pytest.approx(0.05 / 3)

@@ -97,7 +97,8 @@ class Difference(Estimate):
     when nothing is missing or the scores have no bounds."""
     kind: Kind = "continuous"
     inner_low: float = nan
-    """Lower end of the interval at level 2 * confidence - 1, which decides equivalence (TOST)."""
+    """Lower end of the interval at level 2 * confidence - 1, which decides equivalence (TOST); of pass/fail pairs
+    Tango's, which keeps its error at a margin."""
     inner_high: float = nan
     effect: dict[str, float] = field(default_factory=dict)
     """Effect sizes by name: `risk_difference`, `odds_ratio`, `cohen_dz`, ..."""

@@ -114,6 +114,9 @@ class ComparisonDesign:
     """Pass rate of the baseline (pass/fail scores only)."""
     discordance: float | None = None
     """Share of items on which two variants disagree when each runs once; from `baseline_rate` when `None`."""
+    discordance_of: Literal["variants", "reruns"] = "variants"
+    """Whether `discordance` is that of two `variants` with whatever sets them apart, or of `reruns` of one and the same
+    (A/A): a difference then comes on top of it."""
     sd: float | None = None
     """Standard deviation of an item's difference at one run each (unpaired: of one score)."""
     generation_share: float | None = None
@@ -124,6 +127,8 @@ class ComparisonDesign:
     comparisons: Literal["baseline", "all"] = "baseline"
     """Each variant against the baseline, or every pair."""
     n_metrics: int = 1
+    primary_share: float | None = None
+    """Part of `alpha` that the planned metric has among several (`adjust` with weights); an equal part when `None`."""
     n_segments: int = 1
     correction: PlanCorrection = "holm"
     alpha: float = 0.05
@@ -142,7 +147,7 @@ class ComparisonDesign:
         typical_values(self.kind)
         for name in ("repeats", "n_variants", "n_metrics", "n_segments"):
             check_count(getattr(self, name), name, minimum=2 if name == "n_variants" else 1)
-        for name in ("baseline_rate", "icc", "discordance", "generation_share"):
+        for name in ("baseline_rate", "icc", "discordance", "generation_share", "primary_share"):
             if (value := getattr(self, name)) is not None:
                 check_unit(value, name)
         if self.sd is not None and not (self.sd > 0 and isfinite(self.sd)):
@@ -159,6 +164,7 @@ class ComparisonDesign:
             ("comparisons", self.comparisons, ("baseline", "all")),
             ("correction", self.correction, get_args(PlanCorrection)),
             ("goal", self.goal, get_args(Goal)),
+            ("discordance_of", self.discordance_of, ("variants", "reruns")),
         ):
             if value not in allowed:
                 raise StatsError(f"{name} must be one of {list(allowed)}, got {value!r}")
@@ -198,6 +204,8 @@ class ComparisonDesign:
         tests = self.n_tests
         if tests == 1 or self.correction == "none":
             return self.alpha
+        if self.primary_share is not None and self.n_metrics > 1 and self.correction in ("holm", "bonferroni"):
+            return self.alpha * self.primary_share * self.n_metrics / tests
         if self.correction in ("max-t", "dunnett"):
             if self.one_sided:
                 return float(norm_sf(max_abs_normal_ppf(1 - min(2 * self.alpha, 0.999), tests)))
@@ -229,7 +237,7 @@ class ComparisonDesign:
         """Identifier of the test that is planned for: the one that the comparison will run by default."""
         if self.kind == "binary" and self.repeats == 1 and not self.clustered:
             if self.goal != "difference":
-                return "bonett_price" if self.paired else "welch"
+                return "tango" if self.paired else "welch"
             return "mcnemar_midp" if self.paired else "score"
         if self.clustered:
             return "cr2_t"
@@ -247,10 +255,14 @@ class ComparisonDesign:
         """Return the share of discordant items when the candidate passes `difference` more.
 
         As expected without a difference, but at least the difference itself, and no more than the pass
-        rates leave room for.
+        rates leave room for. Between reruns with discordance `s`, a loss `d` that strikes any passed answer alike
+        (a share `d / p` of them, `p` the pass rate) gives `s + d (1 - s / p)`; a gain likewise with `1 - p`.
         """
         room = 1 - self.baseline_rate if difference > 0 else self.baseline_rate
         size = abs(difference)
+        if self.discordance_of == "reruns" and size:
+            noise = min(self.expected_discordance, 2 * room)
+            return max(size, noise + size * (1 - noise / room)) if room > 0 else size
         return max(size, min(self.expected_discordance, 2 * room - size))
 
     def room(self, sign: int = 1) -> float:
@@ -310,7 +322,7 @@ def _power(n: int, difference: float, design: ComparisonDesign) -> float:
         p10, p01 = _discordant_rates(difference, design)
         return mcnemar_power_always_valid(n, p10=p10, p01=p01, alpha=design.alpha_per_test)
     alpha = _level(n, design)
-    if design.test in ("mcnemar_midp", "bonett_price", "score"):
+    if design.test in ("mcnemar_midp", "tango", "score"):
         return _binary_power(n, difference, design, alpha)
     effective = n / design.design_effect
     if design.paired:
@@ -354,11 +366,11 @@ def _by_goal(design: ComparisonDesign, power: Callable[[float, Alternative], flo
 
 
 def _binary_power(n: int, difference: float, design: ComparisonDesign, alpha: float) -> float:
-    if design.test == "bonett_price":
+    if design.test == "tango":
         half = design.expected_discordance / 2
         margin = min(max(abs(difference), 1e-9), 1 - 1e-9)
         return noninferiority_power_paired(
-            n, p10=half, p01=half, margin=margin, alpha=alpha, equivalence=design.goal == "equivalence"
+            n, p10=half, p01=half, margin=margin, alpha=alpha, equivalence=design.goal == "equivalence", method="tango"
         )
     if design.test == "score":
         return two_proportion_power(

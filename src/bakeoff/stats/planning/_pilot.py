@@ -50,6 +50,7 @@ def design_from_pilot(
     design: ComparisonDesign | None = None,
     clusters: ArrayLike | None = None,
     cautious: bool = False,
+    reruns: bool = False,
 ) -> PilotDesign:
     """Measure what a plan has to assume: discordance or spread, the share of generation, the ICC of clusters.
 
@@ -62,6 +63,8 @@ def design_from_pilot(
             scores are read, and is inferred when not given.
         clusters: One label for each item.
         cautious: Plan with the upper end of the 80% interval of the spread instead of its estimate.
+        reruns: Both are runs of one and the same variant (A/A): what they disagree on is noise, to which a true
+            difference adds.
 
     Returns:
         The design to plan with.
@@ -98,6 +101,7 @@ def design_from_pilot(
         spread, low, high, total = _discordance(mean_a, mean_b, n)
         changes["baseline_rate"] = (float(mean_b.sum()) + 1) / (n + 2)
         changes["discordance"] = high if cautious else spread
+        changes["discordance_of"] = "reruns" if reruns else "variants"
         label = "disagreement"
     else:
         spread, low, high = _spread(mean_a - mean_b, a, b, noise_per_run)

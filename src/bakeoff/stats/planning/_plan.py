@@ -80,6 +80,7 @@ def plan_comparison(
     n_variants: int = 2,
     comparisons: Literal["baseline", "all"] = "baseline",
     n_metrics: int = 1,
+    primary_share: float | None = None,
     n_segments: int = 1,
     correction: PlanCorrection = "holm",
     alpha: float = 0.05,
@@ -95,7 +96,7 @@ def plan_comparison(
     """Return the smallest difference that a run of `n_items` can show, before anything is paid for.
 
     The power behind it is that of the test the comparison will run: exact enumeration of McNemar's mid-p
-    test (the Bonett-Price interval for a margin) for paired pass/fail items, noncentral t on item means otherwise,
+    test (Tango's interval for a margin) for paired pass/fail items, noncentral t on item means otherwise,
     `1 + (m - 1) icc` for clusters, the corrected level for a family, and O'Brien-Fleming or always-valid
     boundaries for looks. A few milliseconds: fit for a form that recomputes on every key.
 
@@ -113,6 +114,7 @@ def plan_comparison(
         n_variants: Variants, the baseline included.
         comparisons: Each against the `baseline`, or `all` pairs.
         n_metrics: Metrics on which a verdict is given.
+        primary_share: Part of `alpha` that the planned metric has among several; an equal part when `None`.
         n_segments: Segments in which a verdict is given.
         correction: Correction over the family of comparisons x metrics x segments.
         alpha: Level of the family (one-sided for a margin).
@@ -151,6 +153,7 @@ def plan_comparison(
         n_variants=n_variants,
         comparisons=comparisons,
         n_metrics=n_metrics,
+        primary_share=primary_share,
         n_segments=n_segments,
         correction=correction,
         alpha=alpha,

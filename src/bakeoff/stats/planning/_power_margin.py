@@ -30,11 +30,11 @@ def noninferiority_power_paired(
     margin: float,
     alpha: float = 0.05,
     equivalence: bool = False,
-    method: MarginMethod = "bonett_price",
+    method: MarginMethod = "tango",
 ) -> float:
     """Return the power to show that the candidate is not worse by `margin` on paired pass/fail items.
 
-    Shown when the `1 - 2 alpha` interval (Bonett-Price, or Tango's score interval) lies above `-margin`, a
+    Shown when the `1 - 2 alpha` interval (Tango's score interval, or Bonett-Price) lies above `-margin`, a
     test at one-sided `alpha`; with `equivalence`, below `margin` too (TOST, Schuirmann 1987). Exact
     enumeration while the table of outcomes has fewer than 25,000 cells (about 1,000 items), a normal formula
     with the interval's own variance beyond that.

@@ -130,6 +130,10 @@ def _compare_paired(
     interval, test = interval or default_interval, test or default_test
     tested = paired_test(pairs, test, alternative, rng)
     estimate, inner = _intervals(lambda level: paired_interval(pairs, interval, level, rng), confidence, alternative)
+    if interval == "bonett_price" and confidence > 0.5:
+        # At a margin Bonett-Price errs up to 6.2% for 5% (exact, C18); Tango's score interval does not.
+        ends = paired_interval(pairs, "tango", 2 * confidence - 1, rng)
+        inner = (ends.low, ends.high)
     n_items = pairs.difference.size
     lacking = pairs.missing
     sides = (lacking.both + lacking.candidate_only, lacking.both + lacking.baseline_only)

@@ -14,7 +14,7 @@ from bakeoff.stats.words._format import format_interval, format_p, format_value,
 if TYPE_CHECKING:
     from bakeoff.stats.core._result import Difference
 
-__all__ = ["check_margin", "decide", "smallest_detectable"]
+__all__ = ["check_margin", "decide", "inner_interval", "smallest_detectable"]
 
 
 def check_margin(margin: float | None) -> float | None:
@@ -71,7 +71,7 @@ def decide(
     if not isfinite(difference.estimate) or p != p:
         return Verdict(word="inconclusive", because=f"Not estimable: {difference.reason or 'no usable scores'}.")
     if margin is not None:
-        low, high = _inner(difference, alpha)
+        low, high = inner_interval(difference, alpha)
         if -margin < low and high < margin:
             return Verdict(word="equivalent", because=_equivalent(difference, alpha, margin, low, high, p))
     if p <= alpha and _contradicted(difference):
@@ -100,8 +100,8 @@ def smallest_detectable(difference: Difference, *, alpha: float = 0.05, power: f
     return (critical_value(1 - alpha, df) + float(norm_ppf(power))) * difference.se
 
 
-def _inner(d: Difference, alpha: float) -> tuple[float, float]:
-    """Compute the (1 - 2 alpha) interval: stored if it matches, else the arms of the interval rescaled."""
+def inner_interval(d: Difference, alpha: float) -> tuple[float, float]:
+    """Return the (1 - 2 alpha) interval: stored if it matches, else the arms of the interval rescaled."""
     if abs(alpha - (1 - d.confidence)) < 1e-9:
         return d.inner_low, d.inner_high
     if alpha >= 0.5 or not isfinite(d.low) or not isfinite(d.high):
