@@ -94,6 +94,20 @@ def test_vectors_come_in_the_order_of_the_texts_each_asked_once(address: str, tm
     assert (free.cost_usd, free.usage.input_tokens) == (0, 0)
 
 
+def test_what_vectors_took_is_the_same_from_the_cache(address: str, tmp_path: Path) -> None:
+    first = embed(["How many days of leave?"], address, cache=tmp_path / "c.sqlite")
+    again = embed(["How many days of leave?"], address, cache=tmp_path / "c.sqlite")
+    assert first.paid_usage.input_tokens == first.usage.input_tokens == 6  # the server counts four characters a token
+    assert (again.paid_usd, again.paid_usage, again.latency_ms) == (first.cost_usd, first.usage, first.latency_ms)
+    assert first.latency_ms > 0
+    # Texts of one call share what it took by their length; the shares add up.
+    texts = ["a" * 40, "b" * 120]
+    both = embed(texts, address, cache=tmp_path / "c.sqlite")
+    parts = [embed([text], address, cache=tmp_path / "c.sqlite") for text in texts]
+    assert [one.paid_usage.input_tokens for one in parts] == [10, 30]
+    assert sum(one.paid_usd or 0.0 for one in parts) == pytest.approx(both.cost_usd)
+
+
 def test_errors_that_pass_are_tried_again(flaky: str) -> None:
     texts = [f"t{k}" for k in range(300)]
     found = embed(texts, flaky)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["override"]
 
-_SHORT = {"memory": "policy", "context": "policy", "output": "type", "chunk": "by", "pattern": "name"}
+_SHORT = {"memory": "policy", "context": "policy", "output": "type", "chunk": "by", "store": "by", "pattern": "name"}
 """Sections that may be written as one word, and what the word stands for."""
 
 

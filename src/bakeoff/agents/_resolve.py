@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from bakeoff.agents import _spec
 from bakeoff.agents._agent import KNOWN_NAMES, Accept, Agent, Guard, Sim, Step, Tier
 from bakeoff.agents._flow import Branching, Handoff, Loop, Parallel
+from bakeoff.agents._optional import need
 from bakeoff.agents._override import override
 from bakeoff.agents._patterns import find_pattern, pattern_options
 from bakeoff.agents._retrieval import open_retriever
@@ -30,7 +31,16 @@ if TYPE_CHECKING:
     from bakeoff.agents._patterns import Pattern
     from bakeoff.agents._retrieval import Retriever
     from bakeoff.agents._router import Router
-    from bakeoff.agents._spec import AcceptSpec, FlowNode, ModelRef, PatternSpec, SimSpec, TierSpec, ToolSpec
+    from bakeoff.agents._spec import (
+        AcceptSpec,
+        FlowNode,
+        ModelRef,
+        PatternSpec,
+        RetrievalSpec,
+        SimSpec,
+        TierSpec,
+        ToolSpec,
+    )
     from bakeoff.agents._tools import Tool
     from bakeoff.evaluators import Evaluator
 
@@ -184,7 +194,7 @@ class _Resolver:
         retrieval = spec.retrieval
         retriever = None
         if retrieval is not None:
-            retriever = self.attempt(lambda: open_retriever(retrieval, base_dir=self.base_dir), "retrieval")
+            retriever = self._retriever(retrieval)
         tools = {
             name: tool for name, one in spec.tools.items() if (tool := self._tool(name, one, retriever)) is not None
         }
@@ -210,6 +220,21 @@ class _Resolver:
             models=tuple(self.used_models.values()), templates=tuple(self.templates), guards=guards,
             retriever=retriever, tools=tools, helpers=helpers,
         )  # fmt: skip
+
+    def _retriever(self, spec: RetrievalSpec) -> Retriever | None:
+        before = dict(self.used_models)
+        embedding = self.model(spec.embedding, "retrieval", "embedding")
+        if embedding is not None and embedding.model.startswith("sim/"):
+            self.used_models = before  # simulated embeddings have no key, no price and no list of names
+        if embedding is not None and (embedding.headers or embedding.call_params()):
+            self.add("takes no headers or parameters", "retrieval", "embedding",
+                     fix="give `model`, `api_base` and `api_key_env` alone, and `dimensions` beside it")  # fmt: skip
+        store = spec.store.by
+        if store != "exact":
+            self.attempt(lambda: need(store, f"the vector store {store!r}"), "retrieval", "store")
+        if spec.embedding is not None and embedding is None:
+            return None
+        return self.attempt(lambda: open_retriever(spec, base_dir=self.base_dir, embedding=embedding), "retrieval")
 
     def _tool(self, name: str, spec: ToolSpec, retriever: Retriever | None) -> Tool | None:
         if not _TOOL_NAME.fullmatch(name):

@@ -40,7 +40,7 @@ async def retrieve(trial: Trial, step: Step, branch: Branch, parent: int) -> lis
         )
         query = response.text.strip() or query
     with trial.recorder.span("search", "retrieval", branch.clock, parent=parent, input=query) as span:
-        found = retriever.search(query, top_k=4 * top_k if "rerank" in helpers else top_k)
+        found = await trial.find(query, branch.clock, span["id"], top_k=4 * top_k if "rerank" in helpers else top_k)
         span["output"] = [{"id": one.passage.document, "score": round(one.score, 6)} for one in found]
     if "rerank" in helpers and len(found) > 1:
         shown = "\n\n".join(f"({number}) {one.passage.text}" for number, one in enumerate(found, start=1))

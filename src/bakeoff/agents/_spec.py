@@ -47,6 +47,7 @@ __all__ = [
     "SimHelp",
     "SimSpec",
     "StepSpec",
+    "StoreSpec",
     "TierSpec",
     "ToolSpec",
 ]
@@ -400,6 +401,35 @@ class ChunkSpec(_Short):
         return self
 
 
+class StoreSpec(_Short):
+    """Where vectors lie. A plain string is short for `{by: ...}`."""
+
+    by: Literal["exact", "qdrant", "chroma", "pgvector"] = "exact"
+    """An array in memory, searched exactly; or a vector store, which needs its library."""
+    path: str | None = None
+    """Folder of a local Qdrant or Chroma; in memory when omitted."""
+    url: str | None = None
+    """Address of a Qdrant server instead."""
+    key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    """Environment variable with the key of a Qdrant server, or with the connection string of PostgreSQL
+    (`DATABASE_URL` when omitted)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"by": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _fits(self) -> StoreSpec:
+        allowed = {"qdrant": {"path", "url", "key_env"}, "chroma": {"path"}, "pgvector": {"key_env"}}
+        given = {name for name in ("path", "url", "key_env") if getattr(self, name) is not None}
+        for name in sorted(given - allowed.get(self.by, set[str]())):
+            raise ValueError(f"`{name}` has no meaning for {self.by}")
+        if self.path is not None and self.url is not None:
+            raise ValueError("has both `path` and `url`; keep one of them")
+        return self
+
+
 class RetrievalSpec(_Section):
     """A corpus and how it is searched."""
 
@@ -411,8 +441,12 @@ class RetrievalSpec(_Section):
     top_k: PositiveInt = 3
     threshold: float | None = None
     """Passages with a lower score are left out; the scale is the method's."""
+    embedding: ModelRef | None = None
+    """Model that embeds passages and queries, through the gateway; hashed character n-grams, without a model, when
+    omitted."""
     dimensions: Annotated[int, Field(ge=64, le=65_536)] = 4096
-    """Of the hashed character n-grams."""
+    """Of the hashed character n-grams; of a model's vectors, when given and the model can shorten them."""
+    store: StoreSpec = StoreSpec()
     rrf_k: PositiveInt = 60
     """Constant of reciprocal rank fusion."""
     rewrite: ModelRef | None = None

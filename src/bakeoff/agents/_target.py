@@ -46,6 +46,8 @@ class AgentTarget:
             self._agent, item, repeat=repeat, client=self._client, variant=self._variant, choices=self._choices
         )
         clock = Clock()
+        if self._agent.retriever is not None:  # once for all trials; no part of what this one took
+            await self._agent.retriever.prepare(self._client)
         try:
             async with asyncio.timeout(limits.timeout_s):
                 with trial.recorder.span(self._agent.name, "agent", clock) as root:

@@ -13,13 +13,14 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from bakeoff.agents._threads import in_thread
-from bakeoff.errors import SpecError
+from bakeoff.errors import ProviderError, SpecError
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from bakeoff.agents._record import Recording
+    from bakeoff.agents._retrieval import Found
 
 __all__ = ["FunctionTool", "Tool", "ToolContext", "ToolOutcome", "ToolProblem", "call_tool", "canonical", "definition"]
 
@@ -44,6 +45,8 @@ class ToolContext:
     item_id: str
     inputs: Mapping[str, Any]
     repeat: int = 0
+    find: Callable[[str], Awaitable[list[Found]]] | None = field(default=None, repr=False, compare=False)
+    """Searches the corpus of the agent, on the trial's account."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +95,7 @@ def definition(tool: Tool) -> dict[str, Any]:
 async def call_tool(
     tool: Tool | None, name: str, arguments: str, context: ToolContext, *, occurrence: int = 0
 ) -> ToolOutcome:
-    """Call a tool as a model asked for it. Whatever happens is an outcome; nothing is raised.
+    """Call a tool as a model asked for it. Whatever the tool does is an outcome.
 
     Args:
         tool: The tool of that name, or `None` when there is none.
@@ -100,6 +103,10 @@ async def call_tool(
         arguments: JSON text, as the model wrote it.
         context: The trial.
         occurrence: How often the same call was made before in this trial, for recorded results.
+
+    Raises:
+        ProviderError: A model that the tool itself needs, to embed a query, failed.
+        BudgetExceeded: That call was not made.
     """
     if tool is None:
         return ToolOutcome(text=f"There is no tool {name!r}.", kind="unknown_tool")
@@ -122,6 +129,8 @@ async def call_tool(
         return ToolOutcome(text=f"Error: {problem}", kind=problem.kind)
     except TimeoutError:
         return ToolOutcome(text=f"Error: {name} gave no answer within {tool.timeout_s:g} s", kind="timeout")
+    except ProviderError:  # a model that a tool needs: infrastructure, not an outcome of the agent
+        raise
     except (ValueError, RecursionError) as error:
         return ToolOutcome(text=f"Error: the arguments are not JSON: {error}"[:500], kind="bad_arguments")
     except Exception as error:  # noqa: BLE001 - a tool may fail in any way, and the agent goes on

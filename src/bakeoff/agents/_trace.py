@@ -12,7 +12,7 @@ from bakeoff.gateway import Usage
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from bakeoff.gateway import ModelResponse
+    from bakeoff.gateway import Embeddings, ModelResponse
 
 __all__ = ["Clock", "Recorder", "SpanKind", "add_usage"]
 
@@ -99,11 +99,19 @@ class Recorder:
         self.calls += 1
         self.attempts += response.attempts
         self.cached_calls += response.cached
-        self.usage = add_usage(self.usage, response.usage)
-        known = self.cost_usd is not None and response.cost_usd is not None
-        self.cost_usd = (self.cost_usd or 0.0) + (response.cost_usd or 0.0) if known else None
+        self._add(response.usage, response.cost_usd)
         self.last = response
         clock.now_ms += response.latency_ms
+
+    def add_embedding(self, made: Embeddings, clock: Clock) -> None:
+        """Count what a query took to embed: the same whether it was paid for now or before."""
+        self._add(made.paid_usage, made.paid_usd)
+        clock.now_ms += made.latency_ms
+
+    def _add(self, usage: Usage, cost_usd: float | None) -> None:
+        self.usage = add_usage(self.usage, usage)
+        known = self.cost_usd is not None and cost_usd is not None
+        self.cost_usd = (self.cost_usd or 0.0) + (cost_usd or 0.0) if known else None
 
     def short(self, value: Any) -> Any:
         """Return a value as it is kept in a span: plain JSON data of bounded length."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.agents._cascade import answer_by_tiers
+from bakeoff.agents._index import embed_with, unit
 from bakeoff.agents._text import FormError, fill, read_output
 from bakeoff.agents._threads import in_thread
 from bakeoff.agents._tools import ToolContext, ToolOutcome, call_tool, canonical
@@ -22,7 +23,11 @@ from bakeoff.gateway import ModelRequest
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from bakeoff.agents._agent import Agent, Step
+    from bakeoff.agents._retrieval import Found
     from bakeoff.datasets import Item
     from bakeoff.evaluators import Evaluator
     from bakeoff.gateway import ModelClient, ModelResponse
@@ -235,16 +240,42 @@ class Trial:
         key = f"{name}\x1f{canonical(arguments)}"
         occurrence = self._made[key]
         self._made[key] += 1
-        context = ToolContext(item_id=self.item.id, inputs=self.inputs, repeat=self.repeat)
         self.recorder.tool_calls.append(
             {"id": f"call_{len(self.recorder.tool_calls)}", "type": "function",
              "function": {"name": name, "arguments": arguments}}
         )  # fmt: skip
         with self.recorder.span(name, "tool", clock, parent=parent, input=arguments) as span:
+            context = ToolContext(
+                item_id=self.item.id, inputs=self.inputs, repeat=self.repeat,
+                find=functools.partial(self.find, clock=clock, parent=span["id"]),
+            )  # fmt: skip
             outcome = await call_tool(self.agent.tools.get(name), name, arguments, context, occurrence=occurrence)
             span["output"] = self.recorder.short(outcome.text)
             span["outcome"] = outcome.kind
         return outcome
+
+    async def find(self, query: str, clock: Clock, parent: int | None, *, top_k: int | None = None) -> list[Found]:
+        """Search the corpus; what embedding the query took is on the trial.
+
+        Raises:
+            TargetError: The vector store cannot be used, or the model that embeds failed (`ProviderError`).
+        """
+        retriever = self.agent.retriever
+        assert retriever is not None
+        source = retriever.vectors
+
+        async def embed_query(text: str) -> NDArray[np.float64]:
+            assert source is not None
+            assert source.embedding is not None
+            with self.recorder.span("embed", "retrieval", clock, parent=parent, input=text) as span:
+                made = await embed_with(
+                    self.client, source.embedding, [text], dimensions=source.dimensions, variant=self.variant
+                )
+                self.recorder.add_embedding(made, clock)
+                span.update(model=made.model, tokens=[made.paid_usage.input_tokens, 0], cost=made.paid_usd)
+            return unit(made.vectors)[0]
+
+        return await retriever.find(query, client=self.client, embed_query=embed_query, top_k=top_k)
 
     async def call(
         self,

@@ -57,6 +57,12 @@ class Embeddings:
     """Of the calls made now; `None` when no price is known, 0.0 when all came from the cache."""
     n_cached: int = 0
     """How many of the different texts were embedded before."""
+    paid_usage: Usage = field(default_factory=Usage)
+    """Of the calls that embedded these texts, now or when they were paid for: the same in a rerun from the cache."""
+    paid_usd: float | None = None
+    """Cost of `paid_usage`; `None` when a price is not known."""
+    latency_ms: float = 0.0
+    """Of the slowest of those calls."""
 
 
 async def embed_texts(
@@ -87,11 +93,9 @@ async def embed_texts(
     wanted = list(dict.fromkeys(texts))
     if template.model.startswith("sim/"):
         found = {text: _hashed(text) for text in wanted}
-        usage, cost_usd, n_cached, model = Usage(), 0.0, 0, template.model
+        took = Embeddings(vectors=np.zeros((0, 0)), model=template.model, cost_usd=0.0, paid_usd=0.0)
     else:
-        found, usage, cost_usd, n_cached, model = await _ask(
-            wanted, template, cache=cache, refresh=refresh, answer=answer
-        )
+        found, took = await _ask(wanted, template, cache=cache, refresh=refresh, answer=answer)
     sizes = {len(vector) for vector in found.values()}
     if len(sizes) > 1:
         raise ProviderError(
@@ -100,7 +104,7 @@ async def embed_texts(
     vectors = np.asarray([found[text] for text in texts], dtype=np.float64).reshape(
         len(texts), sizes.pop() if sizes else 0
     )
-    return Embeddings(vectors=vectors, model=model, usage=usage, cost_usd=cost_usd, n_cached=n_cached)
+    return replace(took, vectors=vectors)
 
 
 async def _ask(
@@ -110,29 +114,62 @@ async def _ask(
     cache: ResponseCache | None,
     refresh: bool,
     answer: Callable[[ModelRequest], Awaitable[ModelResponse]],
-) -> tuple[dict[str, list[float]], Usage, float | None, int, str]:
+) -> tuple[dict[str, list[float]], Embeddings]:
+    """Return the vectors by text, and what they took."""
+    import numpy as np
+
     keys = {text: cache_key(_request(template, [text])) for text in wanted} if cache is not None else {}
     found: dict[str, list[float]] = {}
+    paid: list[ModelResponse] = []
     for text, key in keys.items():
         hit = cache.get(key) if cache is not None and key is not None and not refresh else None
         if hit is not None:
             (found[text],) = decode_vectors(hit.text)
+            paid.append(hit)
     n_cached, model = len(found), template.model
     batches = _batches([text for text in wanted if text not in found])
     responses = await asyncio.gather(*(answer(_request(template, batch)) for batch in batches))
     for batch, response in zip(batches, responses, strict=True):
         model = response.model
         vectors = decode_vectors(response.text)
-        for text, vector in zip(batch, vectors, strict=True):
+        for text, vector, share in zip(batch, vectors, _shares(batch), strict=True):
             found[text] = vector
             key = keys.get(text)
             if cache is not None and key is not None and response.fallback_from is None:
-                one = replace(response, text=encode_vectors([vector]), usage=Usage(), cost_usd=None, rate_limit={})
+                one = replace(
+                    response,
+                    text=encode_vectors([vector]),
+                    usage=Usage(input_tokens=round(response.usage.input_tokens * share), estimated=share < 1),
+                    cost_usd=None if response.cost_usd is None else response.cost_usd * share,
+                    rate_limit={},
+                )
                 cache.put(key, one, model=template.model)
+    paid += responses
+    return found, Embeddings(
+        vectors=np.zeros((0, 0)),
+        model=model,
+        usage=Usage(input_tokens=_tokens(responses)),
+        cost_usd=_sum_usd(responses),
+        n_cached=n_cached,
+        paid_usage=Usage(input_tokens=_tokens(paid), estimated=any(one.usage.estimated for one in paid)),
+        paid_usd=_sum_usd(paid),
+        latency_ms=max((one.latency_ms for one in paid), default=0.0),
+    )
+
+
+def _shares(batch: Sequence[str]) -> list[float]:
+    """Return the share of a call that each of its texts stands for: by length, for tokens are not told by text."""
+    total = sum(map(len, batch))
+    return [len(text) / total for text in batch]
+
+
+def _tokens(responses: Sequence[ModelResponse]) -> int:
+    return sum(response.usage.input_tokens for response in responses)
+
+
+def _sum_usd(responses: Sequence[ModelResponse]) -> float | None:
     costs = [response.cost_usd for response in responses]
-    cost_usd = None if any(cost is None for cost in costs) else sum(cost or 0.0 for cost in costs)
-    tokens = sum(response.usage.input_tokens for response in responses)
-    return found, Usage(input_tokens=tokens), cost_usd, n_cached, model
+    return None if any(cost is None for cost in costs) else float(sum(cost or 0.0 for cost in costs))
 
 
 def _request(template: EmbedRequest, texts: Sequence[str]) -> EmbedRequest:
