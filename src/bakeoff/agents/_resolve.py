@@ -517,7 +517,8 @@ class _Resolver:
                 self.add("is missing", *key, fix=f"add `{key[-1]}:`")
             else:
                 message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
-                shown = repr(detail["input"])
+                # A secret that stands where the name of a variable belongs is not repeated.
+                shown = "something else" if key and str(key[-1]).endswith("_env") else repr(detail["input"])
                 self.add(f"{message[0].lower()}{message[1:]}, got {shown if len(shown) < 100 else shown[:97] + '...'}",
                          *key)  # fmt: skip
 
