@@ -13,6 +13,7 @@ from bakeoff.agents._recommend import (
     profile_task,
     recommend_patterns,
 )
+from bakeoff.agents._regret import ChoiceRegret, choice_regret
 from bakeoff.agents._resolve import resolve_agent
 from bakeoff.agents._retrieval import Bm25, Retriever, open_retriever
 from bakeoff.agents._router import Router, RouterReport, fit_router, load_router
@@ -28,6 +29,7 @@ __all__ = [
     "AgentSpec",
     "AgentTarget",
     "Bm25",
+    "ChoiceRegret",
     "FunctionTool",
     "Memory",
     "MemoryStore",
@@ -47,6 +49,7 @@ __all__ = [
     "TrialSpan",
     "anonymise",
     "call_tool",
+    "choice_regret",
     "export_trace",
     "find_pattern",
     "fit_router",

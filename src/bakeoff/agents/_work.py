@@ -70,6 +70,7 @@ class Work:
         if self.step.router is not None:
             model = self.step.routed[self.step.router.choose(self.question)]
             self.span["routed_to"] = model.model
+            self.span["router"] = self.step.router.report.sentence
             return (model, *self.step.models[1:])
         for when, model in self.step.route:
             if when is None or when.render(self.values):

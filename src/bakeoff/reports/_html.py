@@ -11,11 +11,14 @@ from bakeoff.errors import StoreError
 from bakeoff.experiments import analyse, show, show_labels, write_atomically
 from bakeoff.reports._bar import amount_usd, duration
 from bakeoff.reports._figures import VERDICT_COLOURS, cost_quality_figure, forest_figure, leaderboard_figure
+from bakeoff.reports._tiers import read_choosing
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from bakeoff.experiments import Analysis, LocalStore, Manifest, MetricAnalysis
+    from bakeoff.reports._tiers import Choosing
 
 __all__ = ["write_report"]
 
@@ -61,7 +64,8 @@ def write_report(store: LocalStore, run_id: str, path: Path | None = None) -> Pa
         StoreError: The file cannot be written.
     """
     target = path or store.run_paths(run_id).folder / "report.html"
-    page = render_report(analyse(store, run_id), store.manifest(run_id), _examples(store, run_id))
+    analysis = analyse(store, run_id)
+    page = render_report(analysis, store.manifest(run_id), _examples(store, run_id), read_choosing(store, analysis))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(target, page.encode("utf-8", "replace"))
@@ -74,7 +78,9 @@ def write_report(store: LocalStore, run_id: str, path: Path | None = None) -> Pa
     return target
 
 
-def render_report(analysis: Analysis, manifest: Manifest, examples: list[dict[str, Any]]) -> str:
+def render_report(
+    analysis: Analysis, manifest: Manifest, examples: list[dict[str, Any]], choosing: Sequence[Choosing] = ()
+) -> str:
     """Return the page."""
     primary = analysis.metric(analysis.primary) if analysis.metrics else None
     figures: list[tuple[str, Any]] = []
@@ -104,6 +110,7 @@ def render_report(analysis: Analysis, manifest: Manifest, examples: list[dict[st
         _segments(analysis),
         _allocation(analysis),
         _resources(analysis),
+        _choosing(choosing, analysis),
         _flips(examples, analysis),
         _methods(analysis, manifest),
     ]
@@ -242,6 +249,37 @@ def _resources(analysis: Analysis) -> str:
         "<th class=n>Cost</th><th class=n>p50 ms</th><th class=n>p95 ms</th><th class=n>First token ms</th>"
         f"<th class=n>Tokens in</th><th class=n>Tokens out</th></tr>{rows}</table></section>"
     )
+
+
+def _choosing(choosing: Sequence[Choosing], analysis: Analysis) -> str:
+    if not choosing:
+        return ""
+    metric = analysis.metric(analysis.primary)
+    parts: list[str] = []
+    for one in choosing:
+        rows = "".join(
+            f"<tr><td>{_e(row.step)}</td><td class=n>{'routed' if row.tier is None else row.tier}</td>"
+            f"<td>{_e(row.model)}</td><td class=n>{row.trials:,}</td><td class=n>{100 * row.share:.0f}%</td>"
+            f"<td class=n>{_e(show(row.score, metric))}</td><td class=n>{_e(amount_usd(row.cost_usd))}</td></tr>"
+            for row in one.tiers
+        )
+        said: list[str] = []
+        if one.regret is not None:
+            said.append(one.regret.sentence)
+            if not isnan(one.regret.regret):
+                costs = f"{amount_usd(one.cost_usd)} a trial, {amount_usd(one.fixed_cost_usd)} there"
+                said.append(f"It costs {costs}.")
+        said += [f"When it was fitted: {sentence}" for sentence in one.fitted]
+        parts.append(
+            f"<h2 class=next>{_e(one.variant)}</h2><p class=words>{_e(' '.join(said))}</p>"
+            "<table><tr><th>Step</th><th class=n>Tier</th><th>Model</th><th class=n>Trials</th><th class=n>Share</th>"
+            f"<th class=n>{_e(metric.metric)}</th><th class=n>Cost a trial</th></tr>{rows}</table>"
+        )
+    about = (
+        "Scores by tier describe, they do not compare: hard items go up by design. Regret does: it sets the variant "
+        "against the fixed variant that is best on other items."
+    )
+    return f"<section><h2>Which model answered</h2><p class=words>{about}</p>{''.join(parts)}</section>"
 
 
 def _examples(store: LocalStore, run_id: str) -> list[dict[str, Any]]:
