@@ -86,12 +86,28 @@ def timed(action: Callable[[], object], done: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+SEEN = """selector => {
+  const text = selector.startsWith('text=') ? selector.slice(5) : null;
+  const shown = () => text ? document.body?.innerText.includes(text) : document.querySelector(selector);
+  const look = () => {
+    if (shown()) requestAnimationFrame(() => setTimeout(() => { window.__seen = performance.now(); }));
+    else requestAnimationFrame(look);
+  };
+  look();
+}"""
+"""Runs in the page: looks at every frame, and notes when the first one with the content was painted."""
+
+
 def first_content(browser: Browser, address: str, selector: str) -> float:
+    """Seconds from the start of the navigation to the first painted frame with the content, nothing cached."""
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     page = context.new_page()
-    seconds = timed(lambda: page.goto(address), lambda: page.wait_for_selector(selector, timeout=60_000))
+    page.add_init_script(f"({SEEN})({json.dumps(selector)})")
+    page.goto(address, wait_until="commit")
+    page.wait_for_function("window.__seen", timeout=60_000, polling=200)
+    milliseconds: float = page.evaluate("window.__seen")
     context.close()
-    return seconds
+    return milliseconds / 1000
 
 
 CAPTIONS = "[...document.querySelectorAll('[data-testid=stCaptionContainer]')].map(e => e.innerText).join()"
