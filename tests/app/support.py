@@ -70,3 +70,32 @@ def hostile(store: Path, *, big: bool = False) -> bakeoff.RunResult:
     data["analysis"] = {"primary": "![m](203.0.113.9)"}
     data["evaluators"] = [{"contains": {"name": "![m](203.0.113.9)", "all": ["right-to-left"]}}]
     return bakeoff.run(data, store=store)
+
+
+def simulated(store: Path, *, n: int = 40) -> bakeoff.RunResult:
+    """Run two prompts on two simulated models, which have prices and latencies."""
+    words = ["billing", "delivery", "refund"]
+    rows = [
+        {
+            "id": f"i{k:03d}",
+            "text": f"message {k} about {words[k % 3]}",
+            "label": words[k % 3],
+            "lang": "de" if k % 3 else "en",
+        }
+        for k in range(n)
+    ]
+    return bakeoff.run(
+        {
+            "name": "priced",
+            "dataset": {"rows": rows, "id": "id", "inputs": ["text"], "expected": "label", "metadata": ["lang"]},
+            "prompts": {"short": "Label: {{ text }}", "long": "Label this with care and patience: {{ text }}"},
+            "models": {
+                name: {"model": f"sim/{name}", "params": {"sim": {"time_scale": 0}}} for name in ("small", "large")
+            },
+            "factors": {"prompt": ["short", "long"], "model": ["small", "large"]},
+            "evaluators": [{"label_match": {"name": "right", "labels": words}}, {"token_f1": {"name": "overlap"}}],
+            "analysis": {"primary": "right"},
+            "mlflow": False,
+        },
+        store=store,
+    )

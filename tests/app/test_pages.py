@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.app.support import MAIN, hostile, recorded
+from tests.app.support import MAIN, hostile, recorded, simulated
 
 PAGES = ("runs", "design", "results", "compare", "items", "live", "label", "prompts", "regression", "settings")
 
@@ -130,3 +130,37 @@ def test_an_interrupted_run_asks_for_attention(tmp_path: Path, monkeypatch: pyte
     assert "was interrupted" in shown
     app = open_page("live", tmp_path, monkeypatch)
     assert "Resume" in [button.label for button in app.button]
+
+
+VIEWS = ("front", "spread", "heat", "segments", "metrics", "differences", "methods")
+
+
+@pytest.fixture(scope="module")
+def priced(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("priced")
+    simulated(folder)
+    return folder
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_closer_look_draws(view: str, priced: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = open_page("results", priced, monkeypatch, view=view)
+    assert app.query_params["view"] in (view, [view]), "the run has what this view needs"
+    assert 'class="bo-error"' not in text_of(app)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_no_closer_look_lets_hostile_text_in(view: str, evil: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = open_page("results", evil, monkeypatch, view=view)
+    shown = text_of(app) + "".join(str(entry.proto.spec) for entry in app.get("plotly_chart"))
+    assert "<script" not in shown
+    assert "<img" not in shown
+
+
+def test_the_front_follows_the_address(priced: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = open_page("results", priced, monkeypatch, view="front", against="output_tokens", also="cost")
+    shown = text_of(app)
+    assert "Tokens out" in shown
+    assert "Chance of being on it" in shown
+    assert "USD per 1,000 trials" in shown
+    assert shown.count("on it</span>") >= 1

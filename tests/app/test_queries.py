@@ -8,7 +8,9 @@ import pytest
 import bakeoff
 from bakeoff.app._live import running_comparisons
 from bakeoff.app._queries import ItemFilter, item_page, trials_of_item
-from bakeoff.app._segments import segment_fields, segment_table
+from bakeoff.app._segments import segment_fields
+from bakeoff.errors import SpecError
+from bakeoff.experiments import analyse
 from tests.app.support import hostile, recorded
 
 
@@ -62,16 +64,18 @@ def test_a_trial_is_whole(result: bakeoff.RunResult) -> None:
 
 def test_segments(result: bakeoff.RunResult) -> None:
     assert segment_fields(result.store, result.run_id) == ["lang"]
-    rows = segment_table(result.store, result.run_id, "correct", "lang")
-    found = {(row.segment, row.variant): (row.n_items, sum(row.scores)) for row in rows}
-    english = [k for k in range(60) if k % 3 == 0]
-    assert found["en", "old"] == (20, sum(k % 2 for k in english))
-    assert found["de", "new"] == (40, sum(bool(k % 5) for k in range(60) if k % 3))
+    parts = analyse(result.store, result.run_id, segments=["lang"]).segments
+    found = {(p.value, row.variant): (p.n_items, row.estimate.estimate) for p in parts for row in p.metric.scores}
+    english, german = [k for k in range(60) if k % 3 == 0], [k for k in range(60) if k % 3]
+    assert found["en", "old"] == (20, pytest.approx(sum(k % 2 for k in english) / 20))
+    assert found["de", "new"] == (40, pytest.approx(sum(bool(k % 5) for k in german) / 40))
 
 
 def test_hostile_metadata_is_no_sql(tmp_path: Path) -> None:
     result = hostile(tmp_path)
-    assert segment_table(result.store, result.run_id, result.manifest.primary, """x"' || drop""") is not None
+    assert segment_fields(result.store, result.run_id) == []  # one value for all items
+    with pytest.raises(SpecError, match="no item has the metadata field"):
+        analyse(result.store, result.run_id, segments=["""x"' || drop"""])
 
 
 def test_running_estimates_agree_with_the_counts(result: bakeoff.RunResult) -> None:

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
+from math import isnan
 from typing import TYPE_CHECKING
 
-import numpy as np
 import streamlit as st
 
 from bakeoff.app import _parts, _segments, _state
-from bakeoff.app._text import h, signed
-from bakeoff.experiments import score_cubes
+from bakeoff.app._text import h, md, signed
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from bakeoff.experiments import Analysis, LocalStore, Manifest, MetricAnalysis
+    from bakeoff.experiments import Analysis, Comparison, LocalStore, Manifest, MetricAnalysis
     from bakeoff.stats import Estimate
 
-__all__ = ["all_metrics", "label_counts", "methods", "score_arrays", "segments"]
-
-
-def score_arrays(store: LocalStore, manifest: Manifest, metric: str) -> list[tuple[str, NDArray[np.float64]]]:
-    """Return the scores of each variant, flat."""
-    cube = score_cubes(store, manifest, metrics=[metric])[metric]
-    return [(name, cube.values[index].ravel()) for index, name in enumerate(cube.variants)]
+__all__ = ["all_metrics", "label_counts", "methods", "segments"]
 
 
 def label_counts(store: LocalStore, manifest: Manifest, metric: MetricAnalysis) -> None:
@@ -52,9 +43,9 @@ def label_counts(store: LocalStore, manifest: Manifest, metric: MetricAnalysis) 
     )
 
 
-def segments(store: LocalStore, manifest: Manifest, analysis: Analysis, metric: MetricAnalysis) -> None:
-    """Show every variant within the groups of a metadata field."""
-    fields = _segments.segment_fields(store, manifest.run_id)
+def segments(manifest: Manifest, analysis: Analysis, metric: MetricAnalysis) -> None:
+    """Show every variant, and every comparison, within the groups of a metadata field."""
+    fields = _segments.segment_fields(_state.the_store(), manifest.run_id)
     if not fields:
         text = "Items with metadata such as `language` or `difficulty` can be broken down here."
         _state.html(_parts.empty("≡", "Nothing to break down by", text))
@@ -62,47 +53,47 @@ def segments(store: LocalStore, manifest: Manifest, analysis: Analysis, metric: 
     declared = manifest.spec.get("analysis", {}).get("segments") or []
     default = next((name for name in declared if name in fields), fields[0])
     name = _state.choose("Break down by", fields, name="segment", default=default, scope=manifest.run_id)
-    rows = _segments.segment_table(store, manifest.run_id, metric.metric, name)
-    found: dict[str, dict[str, tuple[int, Estimate | None]]] = {}
-    for row in rows:
-        estimate = _estimate(np.array(row.scores), metric, analysis.confidence)
-        found.setdefault(row.segment, {})[row.variant] = (row.n_items, estimate)
+    parts = _state.segments_of(manifest, metric.metric, name, baseline=analysis.baseline)
+    if not parts:
+        text = "Each value has fewer than five items, or the run was allocated while it was watched."
+        _state.html(_parts.empty("≡", "Too little to break down", text))
+        return
     head = "".join(f"<th class=r>{h(v, 40)}</th>" for v in manifest.variant_names)
     body = []
-    for segment, cells in found.items():
-        n = max((count for count, _ in cells.values()), default=0)
+    for part in parts:
+        scores = {row.variant: row.estimate for row in part.metric.scores}
+        verdicts = {c.candidate: c for c in part.metric.comparisons if c.baseline == analysis.baseline}
+        cells = "".join(_segment_cell(scores.get(v), verdicts.get(v), metric) for v in manifest.variant_names)
+        few = '<br><span class="bo-soft"><small>few items</small></span>' if part.n_items < _FEW else ""
         body.append(
-            f"<tr><td class=name>{h(segment, 60)}<small>{n:,} items</small></td>"
-            + "".join(_segment_cell(cells.get(v, (0, None))[1], metric) for v in manifest.variant_names)
-            + "</tr>"
+            f"<tr><td class=name>{h(part.value, 60)}<small>{part.n_items:,} items</small>{few}</td>{cells}</tr>"
         )
     table = f"<table><tr><th>{h(name, 60)}</th>{head}</tr>{''.join(body)}</table>"
     _state.html(_parts.wrap(f'<div class="bo-card bo-scroll">{table}</div>'))
     st.caption(
-        f"{100 * analysis.confidence:g}% intervals, not corrected for the number of segments: read them as hints on "
-        "where to look, not as findings."
+        f"{100 * analysis.confidence:g}% intervals. Verdicts against {md(analysis.baseline, 60)} are adjusted over all "
+        "values of this field: ten segments are ten chances to find something by luck. Values with fewer than five "
+        "items are left out."
     )
 
 
-def _estimate(scores: NDArray[np.float64], metric: MetricAnalysis, confidence: float) -> Estimate | None:
-    from bakeoff.errors import StatsError
-    from bakeoff.stats import summarize
-
-    binary = metric.kind == "binary" and bool(np.isin(scores, (0.0, 1.0)).all())
-    kind = "binary" if binary else "bounded" if metric.kind in ("binary", "bounded") else "continuous"
-    try:
-        return summarize(scores, kind=kind, confidence=confidence)
-    except StatsError:
-        return None
+_FEW = 30
 
 
-def _segment_cell(estimate: Estimate | None, metric: MetricAnalysis) -> str:
-    if estimate is None:
+def _segment_cell(estimate: Estimate | None, comparison: Comparison | None, metric: MetricAnalysis) -> str:
+    if estimate is None or isnan(estimate.estimate):
         return "<td class=r>–</td>"
-    interval = f"{_parts.shown(estimate.low, metric)} – {_parts.shown(estimate.high, metric)}"
+    ends = "–"
+    if not isnan(estimate.low):
+        ends = f"{_parts.shown(estimate.low, metric)} – {_parts.shown(estimate.high, metric)}"
+    verdict = ""
+    if comparison is not None:
+        points = metric.kind == "binary"
+        said = signed(comparison.difference.estimate, points=points)
+        verdict = f"<br>{_parts.verdict_chip(comparison.label)} <small>{h(said)}</small>"
     return (
         f"<td class=r><b>{h(_parts.shown(estimate.estimate, metric))}</b>"
-        f"<br><span class=bo-soft><small>{h(interval)}</small></span></td>"
+        f"<br><span class=bo-soft><small>{h(ends)}</small></span>{verdict}</td>"
     )
 
 

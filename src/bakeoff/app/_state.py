@@ -11,7 +11,7 @@ from bakeoff.app import _parts, _queries
 from bakeoff.app._text import line, md
 from bakeoff.app._theme import ASSETS
 from bakeoff.errors import BakeoffError
-from bakeoff.experiments import analyse, default_store, open_store
+from bakeoff.experiments import analyse, default_store, item_info, open_store, score_cubes, trade_axes, trade_off
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,19 +19,32 @@ if TYPE_CHECKING:
     from streamlit import Page
 
     from bakeoff.app._queries import ItemFilter, ItemPage, Trial
-    from bakeoff.experiments import Analysis, LocalStore, Manifest
+    from bakeoff.experiments import (
+        Analysis,
+        ItemInfo,
+        LocalStore,
+        Manifest,
+        ScoreCube,
+        Segment,
+        TradeAxis,
+        TradeOff,
+    )
 
 __all__ = [
     "analysis_of",
     "choose",
     "choose_run",
+    "cube_of",
     "header",
     "html",
     "items_of",
     "manifests",
     "mode",
+    "segments_of",
     "stamp_of",
     "the_store",
+    "trade_axes_of",
+    "trade_off_of",
     "trials_of",
 ]
 
@@ -105,6 +118,65 @@ def analysis_of(
     """Return the analysis of a run, computed once for each state of its files."""
     only = manifest.primary if primary_only else ""
     return _analysis(manifest.run_id, stamp_of(manifest), baseline, pairs, only)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _segments(
+    run_id: str, stamp: tuple[int, ...], metric: str, field: str, baseline: str, margin: float | None
+) -> tuple[Segment, ...]:
+    del stamp
+    analysis = analyse(
+        the_store(), run_id, baseline=baseline, metrics=[metric], primary=metric, margin=margin, segments=[field]
+    )
+    return analysis.segments
+
+
+def segments_of(manifest: Manifest, metric: str, field: str, *, baseline: str) -> tuple[Segment, ...]:
+    """Return a metric broken down by a metadata field, computed once for each state of the run's files."""
+    margin = manifest.spec.get("analysis", {}).get("margin") if metric == manifest.primary else None
+    return _segments(manifest.run_id, stamp_of(manifest), metric, field, baseline, margin)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _axes(run_id: str, stamp: tuple[int, ...]) -> tuple[TradeAxis, ...]:
+    del stamp
+    return trade_axes(the_store(), the_store().manifest(run_id))
+
+
+def trade_axes_of(manifest: Manifest) -> tuple[TradeAxis, ...]:
+    """Return what quality can be weighed against in a run."""
+    return _axes(manifest.run_id, stamp_of(manifest))
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _trade_off(
+    run_id: str, stamp: tuple[int, ...], metric: str, against: tuple[TradeAxis, ...], confidence: float
+) -> TradeOff:
+    del stamp
+    store = the_store()
+    return trade_off(store, store.manifest(run_id), metric, against=against, confidence=confidence)
+
+
+def trade_off_of(manifest: Manifest, metric: str, against: Sequence[TradeAxis], *, confidence: float) -> TradeOff:
+    """Return the Pareto front of a metric, computed once for each state of the run's files."""
+    return _trade_off(manifest.run_id, stamp_of(manifest), metric, tuple(against), confidence)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _cube(run_id: str, stamp: tuple[int, ...], metric: str) -> tuple[ScoreCube, ItemInfo | None]:
+    del stamp
+    store = the_store()
+    manifest = store.manifest(run_id)
+    try:
+        info = item_info(store, manifest)
+    except BakeoffError:  # the data set is gone; scores can be shown without it
+        info = None
+    return score_cubes(store, manifest, metrics=[metric])[metric], info
+
+
+def cube_of(manifest: Manifest, metric: str) -> tuple[ScoreCube, ItemInfo | None]:
+    """Return all scores of a metric and what is known of the items, read once for each state of the run's files."""
+    return _cube(manifest.run_id, stamp_of(manifest), metric)
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)

@@ -25,9 +25,11 @@ from bakeoff.experiments._schema import experiment_schema
 from bakeoff.experiments._segments import Segment
 from bakeoff.experiments._spec import AllocationSpec, AnalysisSpec, ExperimentSpec, JournalSpec, MlflowSpec
 from bakeoff.experiments._store import LocalStore, Store, open_store
+from bakeoff.experiments._tradeoffs import TRADE_AXES, TradeAxis, TradeOff, trade_axes, trade_off
 from bakeoff.experiments._two_runs import analyse_two
 
 __all__ = [
+    "TRADE_AXES",
     "AllocationSpec",
     "Analysis",
     "AnalysisSpec",
@@ -59,6 +61,8 @@ __all__ = [
     "Segment",
     "Store",
     "StorePaths",
+    "TradeAxis",
+    "TradeOff",
     "VariantForecast",
     "VariantInfo",
     "VariantScore",
@@ -82,5 +86,7 @@ __all__ = [
     "send_control",
     "show",
     "show_labels",
+    "trade_axes",
+    "trade_off",
     "write_atomically",
 ]

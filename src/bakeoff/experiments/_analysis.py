@@ -48,6 +48,7 @@ def analyse(
     alpha: float | None = None,
     margin: float | None = None,
     primary: str | None = None,
+    segments: Sequence[str] | None = None,
 ) -> Analysis:
     """Analyse a run, sealed or in progress, by its declared plan.
 
@@ -60,9 +61,10 @@ def analyse(
         alpha: Level, instead of the declared one.
         margin: Largest difference of the primary metric that does not matter, instead of the declared one.
         primary: Metric that decides, instead of the declared one.
+        segments: Metadata fields to break the metric that decides down by, instead of the declared ones.
 
     Raises:
-        SpecError: A variant or metric that the run does not have.
+        SpecError: A variant, metric or metadata field that the run does not have.
     """
     manifest = store.manifest(run_id)
     plan = Question.of(manifest, baseline=baseline, pairs=pairs, alpha=alpha, margin=margin)
@@ -70,6 +72,8 @@ def analyse(
     manifest = _with_primary(manifest, list(cubes), primary)
     if primary is not None:
         plan = replace(plan, margin=margin)  # a declared margin is meant for the declared metric
+    if segments is not None:
+        plan = replace(plan, segments=tuple(segments))
     items = item_info(store, manifest)
     watch = watch_of(manifest, items)
     shares = metric_shares([name for name, cube in cubes.items() if not cube.is_label], manifest.primary, plan)

@@ -12,12 +12,15 @@ from bakeoff.reports._figures import (
 from bakeoff.reports._frames import comparison_frame, leaderboard_frame, trial_frame
 from bakeoff.reports._html import write_report
 from bakeoff.reports._result import RunResult
+from bakeoff.reports._tradeoff import AXIS_WORDS, axis_value, tradeoff_figure
 
 __all__ = [
+    "AXIS_WORDS",
     "EXPORT_FORMATS",
     "ProgressBar",
     "RunResult",
     "amount_usd",
+    "axis_value",
     "comparison_frame",
     "cost_quality_figure",
     "distribution_figure",
@@ -27,6 +30,7 @@ __all__ = [
     "leaderboard_figure",
     "leaderboard_frame",
     "matrix_figure",
+    "tradeoff_figure",
     "trial_frame",
     "write_report",
 ]

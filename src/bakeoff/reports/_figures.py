@@ -21,12 +21,17 @@ if TYPE_CHECKING:
 __all__ = [
     "PALETTE",
     "VERDICT_COLOURS",
+    "Mode",
     "cost_quality_figure",
     "distribution_figure",
+    "dress",
+    "error_bars",
     "forest_figure",
     "leaderboard_figure",
     "matrix_figure",
     "safe",
+    "scale_of",
+    "unit_of",
 ]
 
 Mode = Literal["light", "dark"]
@@ -69,7 +74,7 @@ def forest_figure(analysis: Analysis, metric: str | None = None, *, mode: Mode =
     import plotly.graph_objects as go
 
     chosen = analysis.metric(metric)
-    scale = _scale(chosen)
+    scale = scale_of(chosen)
     figure = go.Figure()
     many = len({comparison.baseline for comparison in chosen.comparisons}) > 1
     labels = [safe(f"{c.candidate} vs {c.baseline}" if many else c.candidate) for c in chosen.comparisons]
@@ -87,7 +92,7 @@ def forest_figure(analysis: Analysis, metric: str | None = None, *, mode: Mode =
                 mode="markers",
                 name=word,
                 marker={"color": colour, "size": 12, "symbol": _SYMBOLS[word], "line": {"width": 2, "color": colour}},
-                error_x=_bars(values, lows, highs, colour),
+                error_x=error_bars(values, lows, highs, colour),
                 customdata=[[c.difference.p_adjusted, c.improved, c.regressed] for _, c in rows],
                 hovertemplate="<b>%{y}</b><br>%{x:.3g}<br>adjusted p %{customdata[0]:.2g}<br>"
                 "%{customdata[1]} items better, %{customdata[2]} worse<extra>" + word + "</extra>",
@@ -99,8 +104,8 @@ def forest_figure(analysis: Analysis, metric: str | None = None, *, mode: Mode =
             x0=-analysis.margin * scale, x1=analysis.margin * scale, fillcolor="#0072B2", opacity=0.08, line_width=0
         )
     against = "" if many else f" minus {safe(analysis.baseline)}"
-    title = f"Difference in {safe(chosen.metric)}{against}{_unit(chosen, difference=True)}"
-    return _dress(figure, mode, rows=len(labels), x_title=title)
+    title = f"Difference in {safe(chosen.metric)}{against}{unit_of(chosen, difference=True)}"
+    return dress(figure, mode, rows=len(labels), x_title=title)
 
 
 def leaderboard_figure(analysis: Analysis, metric: str | None = None, *, mode: Mode = "light") -> go.Figure:
@@ -108,7 +113,7 @@ def leaderboard_figure(analysis: Analysis, metric: str | None = None, *, mode: M
     import plotly.graph_objects as go
 
     chosen = analysis.metric(metric)
-    scale = _scale(chosen)
+    scale = scale_of(chosen)
     rows = sorted(chosen.scores, key=lambda row: row.rank)
     values = [row.estimate.estimate * scale for row in rows]
     names = [safe(row.variant) for row in rows]
@@ -124,15 +129,15 @@ def leaderboard_figure(analysis: Analysis, metric: str | None = None, *, mode: M
                 "color": [PALETTE[1] if row.variant == analysis.baseline else colour for row in rows],
                 "symbol": ["diamond" if row.variant == analysis.baseline else "circle" for row in rows],
             },
-            error_x=_bars(
+            error_x=error_bars(
                 values, [r.estimate.low * scale for r in rows], [r.estimate.high * scale for r in rows], "#7A7A7A"
             ),
             customdata=[[row.n_items, row.n_missing] for row in rows],
             hovertemplate="<b>%{y}</b><br>%{x:.4g}<br>%{customdata[0]} items, %{customdata[1]} missing<extra></extra>",
         )
     )
-    title = f"{safe(chosen.metric)}{_unit(chosen)}, {100 * analysis.confidence:g}% interval (◆ baseline)"
-    return _dress(figure, mode, rows=len(rows), x_title=title)
+    title = f"{safe(chosen.metric)}{unit_of(chosen)}, {100 * analysis.confidence:g}% interval (◆ baseline)"
+    return dress(figure, mode, rows=len(rows), x_title=title)
 
 
 def cost_quality_figure(analysis: Analysis, metric: str | None = None, *, mode: Mode = "light") -> go.Figure:
@@ -140,7 +145,7 @@ def cost_quality_figure(analysis: Analysis, metric: str | None = None, *, mode: 
     import plotly.graph_objects as go
 
     chosen = analysis.metric(metric)
-    scale = _scale(chosen)
+    scale = scale_of(chosen)
     cost = {entry.variant: entry.cost_usd_per_trial * 1000 for entry in analysis.resources}
     rows: list[VariantScore] = [row for row in chosen.scores if isfinite(cost[row.variant])]
     figure = go.Figure()
@@ -156,14 +161,14 @@ def cost_quality_figure(analysis: Analysis, metric: str | None = None, *, mode: 
                 text=[safe(row.variant, 28)],
                 textposition="middle right",
                 marker={"size": 13, "color": colour},
-                error_y=_bars([value], [row.estimate.low * scale], [row.estimate.high * scale], colour),
+                error_y=error_bars([value], [row.estimate.low * scale], [row.estimate.high * scale], colour),
                 hovertemplate="<b>%{text}</b><br>$%{x:.4g} per 1,000 trials<br>%{y:.4g}<extra></extra>",
                 showlegend=False,
             )
         )
-    _dress(figure, mode, rows=0, x_title="Cost (USD per 1,000 trials)")
+    dress(figure, mode, rows=0, x_title="Cost (USD per 1,000 trials)")
     figure.update_layout(height=420)
-    figure.update_yaxes(title=f"{safe(chosen.metric)}{_unit(chosen)}", autorange=True, automargin=True)
+    figure.update_yaxes(title=f"{safe(chosen.metric)}{unit_of(chosen)}", autorange=True, automargin=True)
     most = max((cost[row.variant] for row in rows), default=1.0) or 1.0
     figure.update_xaxes(range=[-0.04 * most, 1.25 * most])
     return figure
@@ -172,13 +177,17 @@ def cost_quality_figure(analysis: Analysis, metric: str | None = None, *, mode: 
 def distribution_figure(
     scores: Sequence[tuple[str, NDArray[np.float64]]], metric: MetricAnalysis, *, mode: Mode = "light"
 ) -> go.Figure:
-    """Draw how the scores of each variant are spread: shares for few values, a histogram for many."""
+    """Draw how the scores of each variant are spread: shares for few values, outlines of histograms for many.
+
+    The bins are counted here, and are the same for all variants; the page gets outlines, not scores.
+    """
     import numpy as np
     import plotly.graph_objects as go
 
     figure = go.Figure()
     present = [(name, values[np.isfinite(values)]) for name, values in scores]
     distinct = np.unique(np.concatenate([values for _, values in present])) if present else np.array([])
+    edges = np.histogram_bin_edges(distinct, bins=40) if len(distinct) else np.array([0.0, 1.0])
     for index, (name, values) in enumerate(present):
         colour = PALETTE[index % len(PALETTE)]
         if len(distinct) <= 12:
@@ -187,13 +196,16 @@ def distribution_figure(
             ticks = ticks if len(ticks) == len(distinct) else [f"{value:g}" for value in distinct]
             figure.add_trace(go.Bar(x=ticks, y=shares, name=safe(name), marker={"color": colour}))
         else:
+            share = np.histogram(values, bins=edges)[0] / max(1, values.size) * 100
             figure.add_trace(
-                go.Histogram(
-                    x=values, name=safe(name), histnorm="percent", opacity=0.65, marker={"color": colour}, nbinsx=40
+                go.Scatter(
+                    x=np.repeat(edges, 2)[1:-1], y=np.repeat(share, 2), mode="lines", name=safe(name),
+                    line={"color": colour, "width": 2}, fill="tozeroy" if len(present) <= 3 else None,
+                    fillcolor=_faint(colour), hovertemplate="%{x:.4g}: %{y:.3g}%<extra>" + safe(name, 40) + "</extra>",
                 )
-            )
-    _dress(figure, mode, rows=0, x_title=f"{safe(metric.metric)}{_unit(metric)}")
-    figure.update_layout(height=360, barmode="group" if len(distinct) <= 12 else "overlay", showlegend=True)
+            )  # fmt: skip
+    dress(figure, mode, rows=0, x_title=f"{safe(metric.metric)}{unit_of(metric)}")
+    figure.update_layout(height=360, barmode="group", showlegend=True)
     figure.update_yaxes(title="Share of scores (%)", autorange=True)
     return figure
 
@@ -210,39 +222,49 @@ def matrix_figure(
         metric: Name of the metric.
         mode: Light or dark page.
     """
+    import numpy as np
     import plotly.graph_objects as go
 
+    two = bool(np.isin(values[~np.isnan(values)], (0.0, 1.0)).all())
     figure = go.Figure(
         go.Heatmap(
             z=values,
             x=[safe(name, 28) for name in variants],
             y=[safe(item, 24) for item in items],
             colorscale="Cividis",
-            colorbar={"title": safe(metric, 20)},
+            colorbar={"title": safe(metric, 20)} | ({"tickvals": [0, 1], "ticktext": ["0", "1"]} if two else {}),
             hoverongaps=False,
             xgap=2,
             ygap=1,
             hovertemplate="item %{y}<br>%{x}: %{z:.3g}<extra></extra>",
         )
     )
-    _dress(figure, mode, rows=0, x_title="")
+    dress(figure, mode, rows=0, x_title="")
     figure.update_layout(height=max(320, min(1400, 18 * len(items) + 140)))
     figure.update_xaxes(side="top", type="category")
     figure.update_yaxes(title="Item", type="category", autorange="reversed")
     return figure
 
 
-def _scale(metric: MetricAnalysis) -> float:
+def _faint(colour: str) -> str:
+    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, 0.14)"
+
+
+def scale_of(metric: MetricAnalysis) -> float:
+    """Return what values are multiplied with to be drawn: pass rates in percent."""
     return 100.0 if metric.kind == "binary" else 1.0
 
 
-def _unit(metric: MetricAnalysis, *, difference: bool = False) -> str:
+def unit_of(metric: MetricAnalysis, *, difference: bool = False) -> str:
+    """Return the unit of a metric for the title of an axis."""
     if metric.kind == "binary":
         return " (percentage points)" if difference else " (% passed)"
     return f" ({metric.unit})" if metric.unit else ""
 
 
-def _bars(values: Sequence[float], lows: Sequence[float], highs: Sequence[float], colour: str) -> dict[str, Any]:
+def error_bars(values: Sequence[float], lows: Sequence[float], highs: Sequence[float], colour: str) -> dict[str, Any]:
+    """Return the whiskers of an interval."""
     up = [high - value if isfinite(high) else 0.0 for value, high in zip(values, highs, strict=True)]
     down = [value - low if isfinite(low) else 0.0 for value, low in zip(values, lows, strict=True)]
     return {
@@ -251,7 +273,8 @@ def _bars(values: Sequence[float], lows: Sequence[float], highs: Sequence[float]
     }  # fmt: skip
 
 
-def _dress(figure: go.Figure, mode: Mode, *, rows: int, x_title: str) -> go.Figure:
+def dress(figure: go.Figure, mode: Mode, *, rows: int, x_title: str) -> go.Figure:
+    """Give a figure the one look; `rows` of categories decide its height."""
     ink = _INK[mode]
     figure.update_layout(
         font={"family": "Inter, system-ui, -apple-system, Segoe UI, sans-serif", "size": 14, "color": ink},

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from bakeoff.app import _details, _export, _parts, _state
+from bakeoff.app import _details, _export, _parts, _shapes, _state
 from bakeoff.app._charts import chart
 from bakeoff.app._pages import page
-from bakeoff.reports import amount_usd, cost_quality_figure, distribution_figure, duration, forest_figure
+from bakeoff.reports import amount_usd, duration, forest_figure
 
 if TYPE_CHECKING:
     from bakeoff.experiments import Analysis, Manifest, MetricAnalysis
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["draw"]
 
 _VIEWS = {
-    "cost": "Cost and quality",
+    "front": "Trade-off",
     "spread": "Distribution",
+    "heat": "Heat map",
     "segments": "Segments",
     "metrics": "All metrics",
     "differences": "Forest plot",
@@ -100,24 +101,22 @@ def _more(analysis: Analysis, metric: MetricAnalysis, manifest: Manifest) -> Non
     st.subheader("Look closer")
     views = [v for v in _VIEWS if v in ("metrics", "methods") or metric.kind != "label"]
     views = [v for v in views if v != "differences" or metric.comparisons]
-    if not any(entry.cost_usd_per_trial > 0 for entry in analysis.resources):
-        views = [v for v in views if v != "cost"]
+    if metric.higher_is_better is None or len(manifest.variants) < 2 or not _state.trade_axes_of(manifest):
+        views = [v for v in views if v != "front"]
     view = _state.choose(
         "View", views, name="view", words=lambda v: _VIEWS[v], style="segments", label_visibility="collapsed"
     )
-    mode = _state.mode()
     if view == "differences":
-        figure = forest_figure(analysis, metric.metric, mode=mode)
-        chart(figure, key="forest", alt="Forest plot of the differences")
-    elif view == "cost":
-        figure = cost_quality_figure(analysis, metric.metric, mode=mode)
-        chart(figure, key="cost", alt="Quality against cost")
-        st.caption("Up and to the left is better: more quality for less money.")
+        figure = forest_figure(analysis, metric.metric, mode=_state.mode())
+        chart(figure, key="forest", alt="Forest plot of the differences", name=f"{manifest.run_id}-forest")
+    elif view == "front":
+        _shapes.trade_off(manifest, analysis, metric)
     elif view == "spread":
-        scores = _details.score_arrays(_state.the_store(), manifest, metric.metric)
-        chart(distribution_figure(scores, metric, mode=mode), key="spread", alt="Distribution of scores")
+        _shapes.distribution(manifest, metric)
+    elif view == "heat":
+        _shapes.heat_map(manifest, metric)
     elif view == "segments":
-        _details.segments(_state.the_store(), manifest, analysis, metric)
+        _details.segments(manifest, analysis, metric)
     elif view == "metrics":
         _details.all_metrics(analysis)
     else:

@@ -1,0 +1,59 @@
+"""Reading results in a real browser: charts that can be taken away, trials that can be reached."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.app.browser import CHROMIUM, FLAGS, dashboard
+from tests.app.support import simulated
+from tests.app.test_browser import Watched
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+sync_api.expect.set_options(timeout=40_000)
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(240),
+    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed (apt-get install chromium)"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as play:
+        opened = play.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_chart_is_saved_as_png_svg_and_csv(browser: Any, tmp_path: Path, scheme: str) -> None:
+    root = tmp_path / ".bakeoff"
+    result = simulated(root)
+    with dashboard(root) as base:
+        context = browser.new_context(
+            viewport={"width": 1280, "height": 900}, accept_downloads=True, color_scheme=scheme
+        )
+        seen = Watched(context.new_page(), base)
+        page = seen.page
+        page.goto(f"{base}/results?view=front")
+        page.wait_for_selector(".js-plotly-plot .main-svg")
+        found: dict[str, bytes] = {}
+        for suffix in ("PNG", "SVG", "CSV"):
+            with page.expect_download() as download:
+                page.get_by_role("button", name=suffix if suffix == "CSV" else f"Save as {suffix}").click()
+            assert download.value.suggested_filename == f"{result.run_id}-right-cost.{suffix.lower()}"
+            found[suffix] = Path(download.value.path()).read_bytes()
+        assert found["PNG"].startswith(b"\x89PNG\r\n\x1a\n")
+        assert found["SVG"].lstrip().startswith(b"<svg")
+        assert b"Cost (USD per 1,000 trials)" in found["SVG"]
+        rows = list(csv.DictReader(found["CSV"].decode().splitlines()))
+        assert {row["label"] for row in rows if row["label"]} == set(result.manifest.variant_names)
+        assert seen.foreign == []
+        assert seen.errors == []
+        context.close()
