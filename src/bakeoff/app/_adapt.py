@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 from typing import TYPE_CHECKING, Any
 
-from bakeoff.app import _draft
+from bakeoff.app import _draft, _own_data
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +76,7 @@ def adapt_example(draft: dict[str, Any], columns: Sequence[str], items: Sequence
 
 
 def _labels_of(items: Sequence[Item]) -> set[str]:
-    found = {item.expected for item in items if isinstance(item.expected, str)}
+    found = {item.expected for item in items if isinstance(item.expected, str) and item.expected.strip()}
     return {text for text in found if len(text) <= 40}
 
 
@@ -106,12 +105,4 @@ def file_columns(path: Path) -> list[str]:
     Raises:
         DatasetError: It cannot be read.
     """
-    from bakeoff.datasets import open_dataset
-
-    dataset = open_dataset(str(path.resolve()), base_dir=path.parent)
-    if path.suffix.lower() in (".csv", ".tsv"):  # in the order of the file, which the reader knows
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            head = next(csv.reader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ","), list[str]())
-        place = {name.strip(): index for index, name in enumerate(head)}
-        return sorted(dataset.input_names, key=lambda name: place.get(name, len(place)))
-    return list(dataset.input_names)
+    return list(_own_data.read_facts(path, _own_data.sniff(path)).columns)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from bakeoff.app import _access, _adapt, _draft, _parts, _state
+from bakeoff.app import _design_file, _draft, _parts, _state
 from bakeoff.app._text import h, line, visible
 from bakeoff.datasets import bundled_datasets
 from bakeoff.errors import BakeoffError
@@ -15,6 +14,7 @@ from bakeoff.prompts import Prompt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from bakeoff.app._draft import Checked, Draft
     from bakeoff.datasets import Item
@@ -47,79 +47,8 @@ def data_section(draft: Draft, folder: Path, *, scope: str) -> None:
         _state.html(_parts.wrap(f'<div class="bo-soft">{h(known[name], 300)}</div>'))
         if given.get("bundled") != name:
             draft["dataset"] = f"bundled:{name}"
-    elif source == "file":
-        _own_file(draft, given, folder, scope=scope)
-
-
-def _own_file(draft: Draft, given: dict[str, Any], folder: Path, *, scope: str) -> None:
-    upload = st.file_uploader(
-        "Upload a CSV, Excel, JSON lines, JSON or Parquet file: one row an item", type=list(_draft.UPLOAD_TYPES),
-        key=f"d_upload_{scope}",
-    )  # fmt: skip
-    path: Path | None = None
-    if upload is not None:
-        _access.require("editor")
-        path = _draft.save_upload(upload.name, upload.getvalue(), folder)
-    elif given.get("path"):
-        path = (folder / str(given["path"])).resolve()
-    if path is None:
-        _state.html(
-            _parts.wrap(
-                '<div class="bo-soft">The file is kept beside the experiment; nothing leaves this machine.</div>'
-            )
-        )
-        return
-    try:
-        columns = _columns(str(path), path.stat().st_mtime_ns if path.exists() else 0)
-    except BakeoffError as problem:
-        _state.html(_parts.error(problem))
-        return
-    relative = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
-    mapping = given if given.get("path") == relative else {"path": relative, **_adapt.guess_mapping(columns)}
-    inputs = mapping.get("inputs") or []
-    inputs = [inputs] if isinstance(inputs, str) else inputs
-    if isinstance(inputs, dict):  # renamed inputs: written by hand, kept as they are
-        draft["dataset"] = mapping
-        return
-    one, two = st.columns(2)
-    key = f"{scope}_{relative}"
-    with one:
-        chosen = st.multiselect(
-            "Inputs: what the prompt may use", columns, default=[c for c in inputs if c in columns], key=f"d_in_{key}"
-        )
-    with two:
-        options = ["(none)", *columns]
-        at = options.index(mapping["expected"]) if mapping.get("expected") in columns else 0
-        expected = st.selectbox("Expected: the right answer", options, index=at, key=f"d_exp_{key}")
-    with st.expander("More about the columns"):
-        a, b, c = st.columns(3)
-        ids = a.selectbox(
-            "Id", options, index=options.index(mapping["id"]) if mapping.get("id") in columns else 0, key=f"d_id_{key}",
-            help="Names an item; its row number when none is chosen.",
-        )  # fmt: skip
-        cluster = b.selectbox(
-            "Cluster", options, index=options.index(mapping["cluster"]) if mapping.get("cluster") in columns else 0,
-            key=f"d_cl_{key}", help="Items that belong together: one document, one user. Intervals account for it.",
-        )  # fmt: skip
-        old = mapping.get("metadata") or []
-        old = [old] if isinstance(old, str) else [m for m in old if m in columns] if isinstance(old, list) else []
-        metadata = c.multiselect("Metadata", columns, default=old, key=f"d_meta_{key}", help="For segments.")
-    extra = {k: v for k, v in mapping.items() if k not in ("path", "inputs", "expected", "id", "cluster", "metadata")}
-    found: dict[str, Any] = {"path": relative, "inputs": list(chosen)}
-    named = {"expected": expected, "id": ids, "cluster": cluster}
-    found |= {name: value for name, value in named.items() if value != "(none)"}
-    if metadata:
-        found["metadata"] = list(metadata)
-    fresh = draft.get("dataset") != {**found, **extra}
-    draft["dataset"] = {**found, **extra}
-    if fresh and chosen and _adapt.adapt_example(draft, list(chosen), _items(draft, 500), name=path.stem):
+    elif source == "file" and _design_file.own_file(draft, given, folder, scope=scope, items=_items):
         _new_widgets()
-
-
-@st.cache_data(max_entries=32, show_spinner="Reading the file …")
-def _columns(path: str, stamp: int) -> list[str]:
-    del stamp
-    return _adapt.file_columns(Path(path))
 
 
 def preview(items: Sequence[Item], size: int) -> None:
