@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from bakeoff.agents._patterns import Pattern
     from bakeoff.agents._retrieval import Retriever
     from bakeoff.agents._router import Router
-    from bakeoff.agents._spec import AcceptSpec, AgentSpec, GuardSpec, StepSpec
+    from bakeoff.agents._spec import AcceptSpec, AgentSpec, StepSpec
     from bakeoff.agents._text import Template
     from bakeoff.agents._tools import Tool
     from bakeoff.datasets import Item
-    from bakeoff.evaluators import Evaluator
+    from bakeoff.evaluators import Evaluator, Guard
     from bakeoff.gateway import ModelClient
     from bakeoff.prompts import Prompt
     from bakeoff.targets import ModelSpec, Target
 
-__all__ = ["KNOWN_NAMES", "Accept", "Agent", "Guard", "Sim", "Step", "Tier"]
+__all__ = ["KNOWN_NAMES", "Accept", "Agent", "Sim", "Step", "Tier"]
 
 KNOWN_NAMES = frozenset({"inputs", "state", "passages", "memory", "turn", "feedback", "history", "message"})
 """Names that every template of an agent may use, beside inputs, steps and `world`."""
@@ -55,14 +55,6 @@ class Sim:
     helps: Sequence[tuple[Template, float]] = ()
     tool_calls: Sequence[Sequence[Mapping[str, Any]]] = ()
     knobs: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guard:
-    """A check on input or output."""
-
-    spec: GuardSpec
-    evaluator: Evaluator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from bakeoff.agents._embed import embed
-
-# The one implementation of finding personal data by its form; it is not part of the other room's public names yet.
-from bakeoff.evaluators._checks_safety import redact_personal_data
-from bakeoff.evaluators._redact import redact_secrets
+from bakeoff.evaluators import redact_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,7 +68,7 @@ def redact(text: str) -> str:
         >>> redact("Write to ada@example.org")
         'Write to [email]'
     """
-    return redact_secrets(redact_personal_data(text))
+    return str(redact_value(text))
 
 
 def anonymise(text: str, *, names: Sequence[str] = ()) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from bakeoff.agents import _spec
-from bakeoff.agents._agent import KNOWN_NAMES, Accept, Agent, Guard, Sim, Step, Tier
+from bakeoff.agents._agent import KNOWN_NAMES, Accept, Agent, Sim, Step, Tier
 from bakeoff.agents._flow import Branching, Handoff, Loop, Parallel
 from bakeoff.agents._optional import need
 from bakeoff.agents._override import override
@@ -20,7 +20,7 @@ from bakeoff.agents._spec import AgentSpec, BranchSpec, HandoffSpec, LoopSpec, P
 from bakeoff.agents._text import Template, condition
 from bakeoff.agents._toolbox import open_tool
 from bakeoff.errors import BakeoffError, SpecError, SpecProblem
-from bakeoff.evaluators import load_evaluator
+from bakeoff.evaluators import Guard, load_evaluator
 from bakeoff.prompts import Prompt
 from bakeoff.targets import ModelSpec, import_callable
 

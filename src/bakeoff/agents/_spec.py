@@ -17,6 +17,7 @@ from pydantic import (
 )
 from typing_extensions import override
 
+from bakeoff.evaluators import GuardSpec
 from bakeoff.targets import ModelSpec
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ __all__ = [
     "ContextSpec",
     "ConversationSpec",
     "FlowNode",
-    "GuardSpec",
     "HandoffSpec",
     "LoopSpec",
     "MemorySpec",
@@ -187,20 +187,6 @@ class ApproveSpec(_Section):
     policy: Literal["always", "never", "when"] = "always"
     when: str | None = None
     """For `policy: when`: the condition under which the person agrees."""
-
-
-class GuardSpec(_Section):
-    """A check on what goes in or comes out, and what happens when it fails."""
-
-    side: Literal["input", "output"] = "output"
-    check: str | dict[str, Any]
-    """An evaluator; failing means that the guard acts."""
-    action: Literal["block", "redact", "retry", "escalate"] = "block"
-    threshold: _Share = 0.5
-    """For evaluators that give a number: less fails."""
-    retries: Annotated[int, Field(ge=1, le=5)] = 1
-    say: str = "I cannot help with that."
-    """The answer when blocked, and when a retry did not help."""
 
 
 class _StepFields(_Section):

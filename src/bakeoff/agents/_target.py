@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.agents._conversation import Remembering, user_turns
@@ -11,6 +12,7 @@ from bakeoff.agents._guards import apply_guards
 from bakeoff.agents._trace import Clock
 from bakeoff.agents._trial import Branch, Trial
 from bakeoff.errors import TargetError
+from bakeoff.evaluators import conceal, redact_value
 from bakeoff.targets import TargetResult
 
 if TYPE_CHECKING:
@@ -71,6 +73,8 @@ class AgentTarget:
         recorder = trial.recorder
         last = recorder.last
         ended = trial.outcome if trial.outcome != "answered" else last.finish_reason if last is not None else "stop"
+        # What was taken out of an answer, and what was blocked, must not come back by way of its trace.
+        hide = partial(conceal, withheld=trial.withheld, longest=recorder.max_chars) if trial.guarded else _as_it_is
         return TargetResult(
             output=output,
             usage=recorder.usage,
@@ -81,9 +85,10 @@ class AgentTarget:
             cached=0 < recorder.calls == recorder.cached_calls,
             model=last.model if last is not None else None,
             finish_reason=ended,
-            tool_calls=recorder.tool_calls,
-            messages=trial.messages,
-            trace=recorder.spans,
+            tool_calls=hide(recorder.tool_calls),
+            messages=hide(trial.messages),
+            trace=hide(recorder.spans),
+            guards=tuple(event.as_dict() for event in trial.guarded),
             fallback_from=last.fallback_from if last is not None else None,
             fingerprint=last.fingerprint if last is not None else None,
         )
@@ -116,10 +121,8 @@ async def _turn(trial: Trial, clock: Clock) -> Any:
     if checked is not None:
         if checked.action != "pass":
             return _stopped(trial, checked.action, checked.guard.spec.say if checked.guard is not None else "")
-        if any("redacted" in note for note in trial.notes):
-            from bakeoff.agents._guards import redact_all
-
-            trial.inputs = redact_all(trial.inputs)
+        if checked.is_redacted:
+            trial.inputs = redact_value(trial.inputs)
     left = max((guard.spec.retries for guard in trial.agent.guards), default=0)
     while True:
         output = await _answer(trial, clock)
@@ -135,6 +138,10 @@ async def _turn(trial: Trial, clock: Clock) -> Any:
             continue
         assert verdict.guard is not None
         return _stopped(trial, verdict.action, verdict.guard.spec.say)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def _stopped(trial: Trial, action: str, say: str) -> str:

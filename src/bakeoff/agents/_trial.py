@@ -17,7 +17,7 @@ from bakeoff.agents._tools import ToolContext, ToolOutcome, call_tool, canonical
 from bakeoff.agents._trace import Clock, Recorder
 from bakeoff.agents._work import Turn, Work
 from bakeoff.errors import BudgetExceeded, ProviderError, TargetError
-from bakeoff.evaluators import EvaluatorContext, Score, score_trial
+from bakeoff.evaluators import EvaluatorContext, Score, passes, score_trial
 from bakeoff.gateway import ModelRequest
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bakeoff.agents._agent import Agent, Step
     from bakeoff.agents._retrieval import Found
     from bakeoff.datasets import Item
-    from bakeoff.evaluators import Evaluator
+    from bakeoff.evaluators import Evaluator, GuardEvent
     from bakeoff.gateway import ModelClient, ModelResponse
     from bakeoff.targets import ModelSpec
 
@@ -75,6 +75,10 @@ class Trial:
         self.recorder = Recorder(agent.spec.limits.trace_chars)
         self.outcome = "answered"
         self.notes: list[str] = []
+        self.guarded: list[GuardEvent] = []
+        """What the guards did."""
+        self.withheld: list[Any] = []
+        """What they stopped: it must not be kept by way of the trace."""
         self.history: list[dict[str, Any]] = []
         """Earlier turns of a conversation, as the model sees them."""
         self.transcript: list[dict[str, Any]] = []
@@ -389,15 +393,8 @@ class Trial:
         return told
 
 
-def passes(score: Score, threshold: float) -> bool:
-    """Tell whether a score is a pass; one that could not be given is none."""
-    if isinstance(score.value, bool):
-        return score.value
-    return isinstance(score.value, (int, float)) and score.value >= threshold
-
-
 def _passage_text(passages: Sequence[Mapping[str, Any]]) -> str:
     return "\n\n".join(f"[{one['id']}] {one['text']}" for one in passages)
 
 
-__all__ += ["Turn", "passes"]
+__all__ += ["Turn"]

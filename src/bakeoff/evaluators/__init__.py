@@ -1,6 +1,17 @@
 """Evaluators: what judges a trial, and how its scores come about."""
 
 from bakeoff.evaluators._checks_safety import find_personal_data, redact_personal_data
+from bakeoff.evaluators._guards import (
+    Guard,
+    GuardEvent,
+    GuardSide,
+    GuardSpec,
+    GuardVerdict,
+    apply_guards,
+    conceal,
+    passes,
+    redact_value,
+)
 from bakeoff.evaluators._judge_bias import (
     BiasKind,
     BiasReport,
@@ -51,6 +62,11 @@ __all__ = [
     "Evaluator",
     "EvaluatorContext",
     "Family",
+    "Guard",
+    "GuardEvent",
+    "GuardSide",
+    "GuardSpec",
+    "GuardVerdict",
     "MetricInfo",
     "PairOutcome",
     "Pairwise",
@@ -61,8 +77,10 @@ __all__ = [
     "Score",
     "ScoreKind",
     "ScoreValue",
+    "apply_guards",
     "begin_scoring",
     "compare_pairs",
+    "conceal",
     "copy_bias",
     "dress_answer",
     "evaluator",
@@ -76,8 +94,10 @@ __all__ = [
     "load_evaluator",
     "load_evaluators",
     "pad_answer",
+    "passes",
     "position_bias",
     "redact_personal_data",
+    "redact_value",
     "run_sandboxed",
     "sandbox_problem",
     "score_sync",

@@ -315,6 +315,8 @@ class PromptLeak(OutputCheck):
         spoken = [
             as_text(one.get("content") or "") for one in context.messages if one.get("role") in ("system", "developer")
         ]
+        if not spoken and context.no_messages:
+            raise CannotScoreError(f"{context.no_messages}; or give the text as `prompt`")
         if not spoken:
             raise CannotScoreError("the trial has no system message; give the text as `prompt`")
         return "\n".join(spoken)

@@ -117,7 +117,7 @@ def transcript(context: EvaluatorContext) -> Section:
         CannotScoreError: The trial has no messages.
     """
     if not context.messages:
-        raise CannotScoreError("the trial has no messages to judge")
+        raise CannotScoreError(context.no_messages or "the trial has no messages to judge: its target sends none")
     lines = [json.dumps(dict(message), ensure_ascii=False, default=str) for message in context.messages]
     return Section("conversation", "\n".join(lines))
 

@@ -70,6 +70,8 @@ class EvaluatorContext:
     finish_reason: str | None = None
     tool_calls: Sequence[Mapping[str, Any]] = ()
     messages: Sequence[Mapping[str, Any]] = ()
+    no_messages: str = ""
+    """Why there are none, where a sealed run is scored again and they were not kept."""
     trace: Sequence[Mapping[str, Any]] = ()
     logprobs: Sequence[Mapping[str, Any]] | None = None
     client: ModelClient | None = None

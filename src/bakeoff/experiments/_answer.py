@@ -38,6 +38,8 @@ class Resources:
     """Failed trials by kind."""
     error_samples: dict[str, str] = field(default_factory=dict)
     """The first message of each kind."""
+    guarded: dict[str, int] = field(default_factory=dict)
+    """Trials on which each guard acted: by `output pii: redact`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,7 @@ def health_warnings(
             "Plain intervals are not made to be watched while a run grows."
         )
     warnings += _failures(resources)
+    warnings += _guarded(resources)
     warnings += [f"{note[0].upper()}{note[1:]}." for note in manifest.notes if note]
     warnings += _unscored(manifest, cubes, resources)
     if manifest.dataset_items < _FEW_ITEMS:
@@ -57,6 +58,17 @@ def _failures(resources: Sequence[Resources]) -> list[str]:
         first = samples[kind].splitlines()[0][:200] if samples[kind] else "no message"
         text += f" {count} x {kind}, for instance: {first}."
     return [text]
+
+
+def _guarded(resources: Sequence[Resources]) -> list[str]:
+    said = [
+        f"{entry.variant} {', '.join(f'{count} x {what}' for what, count in entry.guarded.items())}"
+        for entry in resources
+        if entry.guarded
+    ]
+    if not said:
+        return []
+    return [f"Guards acted, and the scores are those of the guarded answers: {'; '.join(said)}."]
 
 
 def _unequal(counts: np.ndarray) -> bool:

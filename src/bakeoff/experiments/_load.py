@@ -14,6 +14,7 @@ from bakeoff.datasets import open_dataset
 from bakeoff.errors import BakeoffError, SpecError, SpecProblem, StatsError
 from bakeoff.evaluators import load_evaluator
 from bakeoff.experiments._batch_check import batch_problems
+from bakeoff.experiments._guards import guard_problems, load_guards
 from bakeoff.experiments._problems import problems_of
 from bakeoff.experiments._spec import ExperimentSpec
 from bakeoff.experiments._variants import expand_variants
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from bakeoff.datasets import Dataset
-    from bakeoff.evaluators import Evaluator
+    from bakeoff.evaluators import Evaluator, Guard
     from bakeoff.prompts import Prompt
     from bakeoff.targets import AgentResolver, VariantTarget
 
@@ -46,6 +47,7 @@ class Experiment:
     prompts: Mapping[str, Prompt]
     variants: Mapping[str, VariantTarget]
     evaluators: Sequence[Evaluator]
+    guards: Sequence[Guard] = ()
     callables: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
 
     @property
@@ -153,6 +155,7 @@ def load_experiment(
     prompts = loader.prompts()
     variants = loader.variants(prompts)
     found = loader.evaluators() if evaluators is None else list(evaluators)
+    guards = loader.guards(variants)
     loader.check_analysis(variants, found)
     loader.check_batch(variants)
     dataset = loader.dataset(cache_dir, data, variants)
@@ -173,6 +176,7 @@ def load_experiment(
         prompts=prompts,
         variants=variants,
         evaluators=found,
+        guards=guards,
         callables=dict(callables or {}),
     )
 
@@ -269,6 +273,18 @@ class _Loader:
                 fix = "give one of them a `name`"
                 self.add(f"the metric {twice!r} stands twice", "evaluators", index, fix=fix)
             found.append(evaluator)
+        return found
+
+    def guards(self, variants: Mapping[str, VariantTarget]) -> list[Guard]:
+        found = load_guards(
+            self.spec.guards,
+            base_dir=self.base_dir,
+            problem=lambda error, place: self.adopt(error, "guards", place, "check"),
+        )
+        if len(found) == len(self.spec.guards):
+            batch = self.spec.gateway.mode == "batch"
+            for message, place, key, fix in guard_problems(found, variants, batch=batch):
+                self.add(message, "guards", place, key, fix=fix)
         return found
 
     def check_analysis(self, variants: Mapping[str, VariantTarget], evaluators: Sequence[Evaluator]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.errors import SpecError
@@ -12,6 +13,7 @@ from bakeoff.evaluators import load_evaluators, score_trial
 from bakeoff.experiments._journal import Journal
 from bakeoff.experiments._json import loads
 from bakeoff.experiments._manifest import MetricRecord, write_manifest
+from bakeoff.experiments._messages import shared_messages
 from bakeoff.experiments._paths import new_run_id
 from bakeoff.experiments._seal import seal_run
 from bakeoff.experiments._spec import ExperimentSpec
@@ -119,16 +121,18 @@ async def _score_all(
     }
     slots = asyncio.Semaphore(concurrency)
 
-    async def score(row: dict[str, Any]) -> None:
-        event = _event_of(row)
+    async def score(event: dict[str, Any], asked: Any) -> None:
         if "err" not in event:
             async with slots:
-                scores = await score_trial(evaluators, context_of_event(event, items[event["i"]], client=client))
+                context = context_of_event(event, items[event["i"]], asked=asked, client=client)
+                scores = await score_trial(evaluators, context)
             event["s"] = score_rows(scores)
         journal.append(event)
 
-    for batch in store.trials(run_id).to_batches(max_chunksize=_BATCH):
-        await asyncio.gather(*(score(row) for row in batch.to_pylist()))
+    batches = store.trials(run_id).to_batches(max_chunksize=_BATCH)
+    events = shared_messages(_event_of(row) for batch in batches for row in batch.to_pylist())
+    while some := list(islice(events, _BATCH)):
+        await asyncio.gather(*(score(event, asked) for event, asked in some))
 
 
 def _event_of(row: dict[str, Any]) -> dict[str, Any]:
@@ -153,6 +157,7 @@ def _event_of(row: dict[str, Any]) -> dict[str, Any]:
         ]  # fmt: skip
     if row["tool_calls"] is not None:
         event["tools"] = loads(row["tool_calls"])
-    if row["trace"] is not None:
-        event["trace"] = loads(row["trace"])
+    for key, name in (("trace", "trace"), ("guards", "guards"), ("msgs", "messages")):
+        if row[name] is not None:
+            event[key] = loads(row[name])
     return event

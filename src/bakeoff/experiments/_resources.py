@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from math import nan
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from bakeoff._arrow import column, floats
 from bakeoff.experiments._answer import Resources
+from bakeoff.experiments._json import loads
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,7 +28,7 @@ def read_resources(store: LocalStore, manifest: Manifest) -> tuple[Resources, ..
         manifest.run_id,
         columns=[
             "variant", "ok", "error_kind", "cached", "cost_usd", "latency_ms", "ttft_ms", "input_tokens",
-            "output_tokens", "error",
+            "output_tokens", "error", "guards",
         ],
     )  # fmt: skip
     encoded = table.column("variant").combine_chunks().dictionary_encode()
@@ -36,6 +38,7 @@ def read_resources(store: LocalStore, manifest: Manifest) -> tuple[Resources, ..
         name: floats(table.column(name))
         for name in ("ok", "cached", "cost_usd", "latency_ms", "ttft_ms", "input_tokens", "output_tokens")
     }
+    has_guards = table.column("guards").null_count < table.num_rows
     rows: list[Resources] = []
     for variant in manifest.variant_names:
         mine = codes == names.index(variant) if variant in names else np.zeros(len(codes), dtype=bool)
@@ -58,6 +61,7 @@ def read_resources(store: LocalStore, manifest: Manifest) -> tuple[Resources, ..
                 output_tokens=_mean(columns["output_tokens"][mine]),
                 errors=errors,
                 error_samples=samples,
+                guarded=_guarded(table.column("guards"), mine) if has_guards else {},
             )
         )
     return tuple(rows)
@@ -78,6 +82,15 @@ def _errors(table: pa.Table) -> tuple[dict[str, int], dict[str, str]]:
             counts[kind] = counts.get(kind, 0) + 1
             samples.setdefault(kind, message or "")
     return counts, samples
+
+
+def _guarded(column: pa.ChunkedArray, chosen: NDArray[np.bool_]) -> dict[str, int]:
+    """Count trials on which each guard acted, by `side guard: action`."""
+    counts: Counter[str] = Counter()
+    for told, mine in zip(column.to_pylist(), chosen, strict=True):
+        if mine and told is not None:
+            counts.update({f"{one['side']} {one['guard']}: {one['action']}" for one in loads(told)})
+    return dict(counts.most_common())
 
 
 def _mean(values: NDArray[np.float64]) -> float:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bakeoff.errors import SpecError
 from bakeoff.experiments._journal import repair_journal
+from bakeoff.experiments._messages import shared_messages
 from bakeoff.experiments._tables import JournalIndex
 from bakeoff.gateway import Spent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from bakeoff.experiments._load import Experiment
     from bakeoff.experiments._manifest import Manifest
@@ -77,7 +78,15 @@ def read_resumed(paths: RunPaths, manifest: Manifest, experiment: Experiment, *,
     closed = {event["id"] for event in index.others if event["e"] == "batch_done"}
     resumed.batches = [event for event in index.others if event["e"] == "batch" and event["id"] not in closed]
     charges = _Charges(index.others, manifest.variant_names)
-    for event, scores in index.events(paths.journal):
+    scores_of: dict[int, list[list[Any]]] = {}
+
+    def trials() -> Iterator[dict[str, Any]]:
+        for event, scores in index.events(paths.journal):
+            scores_of[event["at"]] = scores
+            yield event
+
+    for event, asked in shared_messages(trials()):
+        scores = scores_of.pop(event["at"])
         charges.count(event, scores)
         failed = "err" in event
         if failed and retry_errors:
@@ -85,7 +94,7 @@ def read_resumed(paths: RunPaths, manifest: Manifest, experiment: Experiment, *,
         resumed.done.add((event["k"], sys.intern(event["v"]), event["r"]))
         needs_scores = not failed and (not scores or (retry_errors and any(row[3] is not None for row in scores)))
         if needs_scores:
-            resumed.unscored.append(event)
+            resumed.unscored.append({**event, "msgs": asked})
         else:
             resumed.finished.append(_finished(event, scores, experiment.primary))
     resumed.spent = charges.total(manifest.seconds)

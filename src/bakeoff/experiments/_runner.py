@@ -18,20 +18,22 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.errors import BudgetExceeded, ProviderError, StoreError, TargetError
-from bakeoff.evaluators import EvaluatorContext, begin_scoring, finish_scoring, score_trial
+from bakeoff.evaluators import EvaluatorContext, begin_scoring, conceal, finish_scoring, score_trial
 from bakeoff.experiments._allocation import Round, open_allocation
 from bakeoff.experiments._charges import Charges
 from bakeoff.experiments._control import Control, Steering
+from bakeoff.experiments._guards import Guards, keep_answer
 from bakeoff.experiments._journal import Journal
 from bakeoff.experiments._json import dumps
 from bakeoff.experiments._manifest import Manifest, manifest_of, read_manifest, write_atomically, write_manifest
+from bakeoff.experiments._messages import MessageKeeper
 from bakeoff.experiments._paths import RunLock, StorePaths, new_run_id
 from bakeoff.experiments._progress import Progress, Tally
 from bakeoff.experiments._resume import Resumed, read_resumed
 from bakeoff.experiments._seal import seal_run
 from bakeoff.experiments._trial import context_of_event, failed_event, score_rows, scores_event, trial_event
 from bakeoff.gateway import Gateway
-from bakeoff.targets import TargetFactory
+from bakeoff.targets import PromptTarget, TargetFactory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,6 +49,8 @@ __all__ = ["execute"]
 _HOPELESS_AFTER = 25
 _HOPELESS_KINDS = frozenset({"auth", "not_found", "bad_request"})
 _TICK_S = 0.25
+_REPEATS_APART = 1000
+"""An experiment has at most so many repeats: what a guard asks for again is a sample of its own."""
 _UNCONFIRMED = "up to"
 
 
@@ -143,6 +147,8 @@ class Session:
         self._hopeless: dict[str, int] = dict.fromkeys(experiment.variants, 0)
         self._workers: set[asyncio.Task[None]] = set()
         self._gateway: Gateway | None = None
+        self._guards: Guards | None = None
+        self._messages = MessageKeeper(experiment.spec.repeats)
 
     async def run(self, client: ModelClient | None, *, handle_signals: bool) -> Manifest:
         """Do what is left of the run, and seal it."""
@@ -171,6 +177,8 @@ class Session:
                     input_names={name for item in self.experiment.dataset.head(50) for name in item.inputs},
                 )
                 stack.push_async_callback(factory.aclose)
+                if self.experiment.guards:
+                    self._guards = Guards(self.experiment.guards, self.client)
                 self.targets: dict[str, Target] = {
                     name: factory.open(variant) for name, variant in self.experiment.variants.items()
                 }
@@ -208,6 +216,7 @@ class Session:
             cache_path=spec.gateway.cache_path or self.store.cache,
             spent=self.resumed.spent,
             on_spent=self._charges.on_spent,
+            keep=keep_answer(self.experiment.guards, self.experiment.variants),
         )
         self._charges.gateway = self._gateway
         return self._gateway
@@ -286,12 +295,27 @@ class Session:
             self._error = self._error or error
             self.steering.stop(f"{type(error).__name__}: {error}")
 
-    async def _answer(self, trial: Trial) -> TargetResult:
+    async def _answer(self, trial: Trial) -> tuple[Trial, TargetResult]:
+        """Ask the target through the guards; return the trial as the target saw it, and the answer."""
+        if self._guards is None:
+            return trial, await self._ask(trial)
+
+        async def ask(item: Item, *, attempt: int, feedback: str) -> TargetResult:
+            return await self._ask(replace(trial, item=item), sample=attempt, feedback=feedback)
+
+        item, result = await self._guards.answer(trial.item, variant=trial.variant, repeat=trial.repeat, ask=ask)
+        return replace(trial, item=item), result
+
+    async def _ask(self, trial: Trial, *, sample: int = 0, feedback: str = "") -> TargetResult:
         """Ask the target; what may pass is tried again. Model calls were already retried by the gateway."""
         limits = self.experiment.spec.limits
+        target = self.targets[trial.variant]
         for attempt in range(1, limits.attempts + 1):
             try:
-                result = await self.targets[trial.variant].run(trial.item, repeat=trial.repeat)
+                if feedback and isinstance(target, PromptTarget):
+                    result = await target.run_again(trial.item, repeat=trial.repeat, feedback=feedback)
+                else:
+                    result = await target.run(trial.item, repeat=trial.repeat + sample * _REPEATS_APART)
             except TargetError as error:
                 if isinstance(error, ProviderError) or not error.retryable or attempt == limits.attempts:
                     raise
@@ -305,16 +329,20 @@ class Session:
 
     async def _run_trial(self, trial: Trial, round_: Round) -> None:
         try:
-            result = await self._answer(trial)
+            trial, result = await self._answer(trial)
         except BudgetExceeded:
             raise
         except TargetError as error:
             if error.kind == "budget":  # refused before it was sent, for instance for want of a price
                 raise BudgetExceeded(str(error)) from error
-            self._fail(trial, error.kind, str(error))
+            message = str(error) if self._guards is None else conceal(str(error))
+            self._fail(trial, error.kind, message)
             return
         self._hopeless[trial.variant] = -1
         event = trial_event(trial.variant, trial.item, trial.index, trial.repeat, result, at=time.time())
+        asked = self._messages.keep(trial.variant, trial.index, result.messages)
+        if asked is not None:
+            event["msgs"] = asked
         context = self._context(trial, result)
         outcomes = [begin_scoring(evaluator, context) for evaluator in self.experiment.evaluators]
         scores: list[Score] = []
@@ -360,6 +388,7 @@ class Session:
             trial.variant, trial.item, trial.index, trial.repeat, kind=kind, message=message, at=time.time()
         )
         self.journal.append(event)
+        self._messages.keep(trial.variant, trial.index, ())
         self.tally.fail(trial.variant, kind, message)
         seen = self._hopeless[trial.variant]
         if seen >= 0 and kind in _HOPELESS_KINDS:
@@ -381,7 +410,8 @@ class Session:
             async with slots:
                 if self.steering.draining:
                     return
-                context = context_of_event(event, items[event["i"]], client=self.client)
+                asked = event["msgs"]
+                context = context_of_event(event, items[event["i"]], asked=asked, client=self.client)
                 scores: list[Score] = await score_trial(self.experiment.evaluators, context)
                 self.journal.append(scores_event(event, scores))
                 self.tally.answered(event["v"], scores, None)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from bakeoff.datasets import DatasetSpec
+from bakeoff.evaluators import GuardSpec
 from bakeoff.experiments._gate_spec import GatePolicy, GateRule
 from bakeoff.gateway import BudgetSpec, GatewaySpec, LimitsSpec
 from bakeoff.prompts import PromptSpec
@@ -145,6 +146,9 @@ class ExperimentSpec(_Section):
     """Samples of each item by each variant; averaged within the item, never pooled."""
     evaluators: list[str | dict[str, Any]] = Field(min_length=1)
     """What judges a trial: a name, or one name with its options."""
+    guards: list[GuardSpec] = Field(default_factory=list)
+    """Checks on inputs and outputs of every target that block, redact, ask again or escalate before anything is
+    stored."""
     analysis: AnalysisSpec = Field(default_factory=AnalysisSpec)
     """The question, declared before the data is seen."""
     allocation: AllocationSpec = Field(default_factory=AllocationSpec)

@@ -14,10 +14,10 @@ from bakeoff.errors import StoreError
 from bakeoff.experiments._control import read_status
 from bakeoff.experiments._manifest import Manifest, read_manifest
 from bakeoff.experiments._paths import RunLock, RunPaths, StorePaths, default_store
-from bakeoff.experiments._tables import empty_tables, tables_of_journal
+from bakeoff.experiments._tables import SCORE_COLUMNS, TRIAL_COLUMNS, empty_tables, tables_of_journal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import duckdb
     import pyarrow as pa
@@ -145,14 +145,14 @@ class LocalStore:
         if not self._is_sealed(run_id):
             table = self._tables(run_id)[0]
             return table.select(list(columns)) if columns else table
-        return read_parquet(self.paths.run(run_id).trials, columns or None)
+        return _read(self.paths.run(run_id).trials, TRIAL_COLUMNS, columns)
 
     def scores(self, run_id: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Return the scores of a run, in progress or sealed."""
         if not self._is_sealed(run_id):
             table = self._tables(run_id)[1]
             return table.select(list(columns)) if columns else table
-        return read_parquet(self.paths.run(run_id).scores, columns or None)
+        return _read(self.paths.run(run_id).scores, SCORE_COLUMNS, columns)
 
     def items(self, run_id: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Return the items that a run worked on.
@@ -191,7 +191,7 @@ class LocalStore:
                 )
         for name, selects in parts.items():
             if selects:
-                connection.execute(f"CREATE VIEW {name} AS {' UNION ALL '.join(selects)}")
+                connection.execute(f"CREATE VIEW {name} AS {' UNION ALL BY NAME '.join(selects)}")
         return connection
 
     def catalogue(self) -> Path:
@@ -237,6 +237,24 @@ class LocalStore:
             raise StoreError(f"the run {run_id!r} cannot be removed: {error.strerror or error}") from error
         self._live.pop(run_id, None)
         self._manifests.pop(run_id, None)
+
+
+def _read(path: Path, known: Mapping[str, str], columns: Sequence[str] | None) -> pa.Table:
+    """Read a sealed table; a column that its version of Bakeoff did not write yet is null."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from bakeoff._arrow import column
+
+    wanted = list(columns or known)
+    with pq.ParquetFile(path) as file:
+        written = set(file.schema_arrow.names)
+    table = read_parquet(path, [name for name in wanted if name in written])
+    for name in wanted:
+        if name not in written:
+            kind = getattr(pa, {"bool": "bool_"}.get(known[name], known[name]))()
+            table = table.append_column(name, column([None] * table.num_rows, kind))
+    return table.select(wanted)
 
 
 def _quote(text: str) -> str:

@@ -42,9 +42,12 @@ TRIAL_COLUMNS: dict[str, str] = {
     "fallback_from": "string",
     "tool_calls": "string",
     "trace": "string",
+    "guards": "string",
+    "messages": "string",
     "answered_at": "float64",
 }
-"""Columns of `trials`, in order. `output` is text, or JSON where `output_type` is `json`; times are UNIX seconds."""
+"""Columns of `trials`, in order. `output` is text, or JSON where `output_type` is `json`; times are UNIX seconds.
+`messages` is what was sent: once for each variant and item, on one of the repeats."""
 
 SCORE_COLUMNS: dict[str, str] = {
     "variant": "string",
@@ -60,8 +63,11 @@ SCORE_COLUMNS: dict[str, str] = {
     "evaluator": "string",
     "version": "string",
     "cost_usd": "float64",
+    "confidence": "float64",
+    "escalated": "string",
 }
-"""Columns of `scores`. A missing score has neither `value` nor `label`, and says why in `error`."""
+"""Columns of `scores`. A missing score has neither `value` nor `label`, and says why in `error`.
+`escalated` says why a person should look, where one should."""
 
 _CHUNK = 4096
 _CHUNK_BYTES = 1 << 26
@@ -220,12 +226,15 @@ def _trial_row(event: dict[str, Any]) -> tuple[Any, ...]:
         event.get("fallback"),
         dumps(event["tools"]).decode() if "tools" in event else None,
         dumps(event["trace"]).decode() if "trace" in event else None,
+        dumps(event["guards"]).decode() if "guards" in event else None,
+        dumps(event["msgs"]).decode() if "msgs" in event else None,
         event["t"],
     )
 
 
 def _score_row(event: dict[str, Any], row: list[Any]) -> tuple[Any, ...]:
-    metric, value, reason, error, evaluator, version, cost = row
+    metric, value, reason, error, evaluator, version, cost, *asks = row
+    confidence, escalated = asks or (None, None)
     number = label = kind = None
     if isinstance(value, bool):
         number, kind = float(value), "bool"
@@ -234,4 +243,4 @@ def _score_row(event: dict[str, Any], row: list[Any]) -> tuple[Any, ...]:
     elif isinstance(value, str):
         label, kind = value, "label"
     place = (event["v"], event["i"], event["k"], event["r"])
-    return (*place, metric, number, label, kind, reason, error, evaluator, version, cost)
+    return (*place, metric, number, label, kind, reason, error, evaluator, version, cost, confidence, escalated)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.evaluators import EvaluatorContext, Score
+from bakeoff.experiments._messages import messages_for
 from bakeoff.gateway import Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bakeoff.datasets import Item
     from bakeoff.targets import TargetResult
 
@@ -52,6 +55,8 @@ def trial_event(
         event["tools"] = list(result.tool_calls)
     if result.trace:
         event["trace"] = list(result.trace)
+    if result.guards:
+        event["guards"] = list(result.guards)
     return event
 
 
@@ -66,8 +71,30 @@ def failed_event(
 
 
 def score_rows(scores: list[Score]) -> list[list[Any]]:
-    """Return scores as compact rows: metric, value, reason, error, evaluator, version, cost."""
-    return [[s.name, s.value, s.reason, s.error, s.evaluator, s.version, s.cost_usd] for s in scores]
+    """Return scores as compact rows: metric, value, reason, error, evaluator, version, cost.
+
+    A score that a person should look at has two entries more: the confidence of the jury, and why.
+    """
+    return [
+        [s.name, s.value, s.reason, s.error, s.evaluator, s.version, s.cost_usd, *escalation(s.details)] for s in scores
+    ]
+
+
+def escalation(details: Mapping[str, Any]) -> list[Any]:
+    """Return confidence and reason of a score that asks for a person; nothing for any other.
+
+    Examples:
+        >>> escalation({"escalate": True, "confidence": 0.6667, "escalate_because": "2 of 3 said pass"})
+        [0.6667, '2 of 3 said pass']
+        >>> escalation({"confidence": 1.0, "escalate": False})
+        []
+    """
+    if not details or not details.get("escalate"):
+        return []
+    confidence = details.get("confidence")
+    because = details.get("escalate_because")
+    said = because if isinstance(because, str) else "the evaluator asks for a person"
+    return [float(confidence) if isinstance(confidence, int | float) else None, said]
 
 
 def scores_event(trial: dict[str, Any], scores: list[Score]) -> dict[str, Any]:
@@ -75,8 +102,15 @@ def scores_event(trial: dict[str, Any], scores: list[Score]) -> dict[str, Any]:
     return {"e": "score", "v": trial["v"], "i": trial["i"], "k": trial["k"], "r": trial["r"], "s": score_rows(scores)}
 
 
-def context_of_event(event: dict[str, Any], item: Item, **extra: Any) -> EvaluatorContext:
-    """Return what an evaluator sees of a trial that stands in the journal or in a sealed run."""
+def context_of_event(event: dict[str, Any], item: Item, *, asked: Any, **extra: Any) -> EvaluatorContext:
+    """Return what an evaluator sees of a trial that stands in the journal or in a sealed run.
+
+    Args:
+        event: The trial.
+        item: Its item.
+        asked: The messages that were kept for it (`shared_messages`).
+        **extra: Further fields of the context.
+    """
     used = event.get("u") or [0, 0, 0, 0, 0]
     return EvaluatorContext(
         output=event["out"],
@@ -99,5 +133,6 @@ def context_of_event(event: dict[str, Any], item: Item, **extra: Any) -> Evaluat
         finish_reason=event.get("fin"),
         tool_calls=event.get("tools") or (),
         trace=event.get("trace") or (),
+        **messages_for(asked),
         **extra,
     )

@@ -53,6 +53,7 @@ class Gateway:
         spent: What earlier sessions of a resumed run spent.
         on_spent: Called after each call that was charged, and before the first call that may cost more than
             any before it, so that a budget can be kept over a kill. Must be quick.
+        keep: Says whether an answer may go into the response cache; all may when omitted. Must be quick.
         clock: Monotonic seconds, the same as the event loop's.
         seed: Of the jitter of retries; unpredictable when omitted.
 
@@ -83,6 +84,7 @@ class Gateway:
         env: Mapping[str, str] | None = None,
         spent: Spent | None = None,
         on_spent: Callable[[], None] | None = None,
+        keep: Callable[[ModelRequest, ModelResponse], bool] | None = None,
         clock: Callable[[], float] = time.monotonic,
         seed: int | None = None,
     ) -> None:
@@ -139,7 +141,7 @@ class Gateway:
             if path is not None and spec.cache
             else None
         )
-        self._once = Once(self._attempts.answer, self._cache, refresh=spec.refresh, counts=self._counts)
+        self._once = Once(self._attempts.answer, self._cache, refresh=spec.refresh, counts=self._counts, keep=keep)
 
     async def __aenter__(self) -> Self:
         self._open_transport()

@@ -27,6 +27,7 @@ class Once:
         cache: Where answers are kept; `None` keeps nothing.
         refresh: Ask again for what the cache holds, and overwrite it.
         counts: Where answers that cost nothing are counted.
+        keep: Says whether an answer may be kept; all may when omitted.
     """
 
     def __init__(
@@ -36,11 +37,13 @@ class Once:
         *,
         refresh: bool,
         counts: Counts,
+        keep: Callable[[ModelRequest, ModelResponse], bool] | None = None,
     ) -> None:
         self._answer = answer
         self._cache = cache
         self._refresh = refresh
         self._counts = counts
+        self._keep = keep
         self._flights: dict[bytes, list[asyncio.Future[ModelResponse | None]]] = {}
 
     async def answer(self, request: ModelRequest) -> ModelResponse:
@@ -83,6 +86,7 @@ class Once:
                     future.set_exception(failure)
                 else:
                     future.set_result(response)  # None when cancelled: the next in line makes the call
-        if self._cache is not None and response.fallback_from is None:
+        may_keep = self._keep is None or self._keep(request, response)
+        if self._cache is not None and response.fallback_from is None and may_keep:
             self._cache.put(key, response, model=request.model)
         return response

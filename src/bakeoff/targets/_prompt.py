@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.gateway import ModelRequest
@@ -73,6 +74,12 @@ class PromptTarget:
     async def run(self, item: Item, *, repeat: int) -> TargetResult:
         """Make one model call."""
         request = self.request(item, repeat=repeat)
+        return self.result(request, await self._client.complete(request))
+
+    async def run_again(self, item: Item, *, repeat: int, feedback: str) -> TargetResult:
+        """Make one more call that says why the last answer was not accepted."""
+        first = self.request(item, repeat=repeat)
+        request = replace(first, messages=[*first.messages, {"role": "user", "content": feedback}])
         return self.result(request, await self._client.complete(request))
 
     def result(self, request: ModelRequest, response: ModelResponse) -> TargetResult:

@@ -39,6 +39,8 @@ class TargetResult:
     """The rendered prompt, where there was one."""
     trace: Sequence[Mapping[str, Any]] = ()
     """Spans: `{"name", "kind", "start_ms", "end_ms", "input", "output", ...}`."""
+    guards: Sequence[Mapping[str, str]] = ()
+    """What guards did, in order: `{"guard", "side", "action", "reason"}`."""
     fallback_from: str | None = None
     fingerprint: str | None = None
     logprobs: Sequence[Mapping[str, Any]] | None = None
