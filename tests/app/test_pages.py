@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+import bakeoff
 from tests.app.support import MAIN, hostile, recorded, simulated
 
 PAGES = ("runs", "design", "results", "compare", "items", "live", "label", "prompts", "regression", "settings")
@@ -164,3 +165,30 @@ def test_the_front_follows_the_address(priced: Path, monkeypatch: pytest.MonkeyP
     assert "Chance of being on it" in shown
     assert "USD per 1,000 trials" in shown
     assert shown.count("on it</span>") >= 1
+
+
+def test_a_trial_shows_what_was_sent_and_what_guards_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"id": "a", "question": "I am ada@example.org", "expected": "hello"}]
+    bakeoff.run(
+        {
+            "name": "guarded",
+            "dataset": {"rows": rows},
+            "prompts": {"plain": "Greet: {{ question }}"},
+            "models": {"small": "sim/small"},
+            "evaluators": [{"length": {"min": 1}}],
+            "guards": [
+                {"check": "pii", "side": "input", "action": "redact"},
+                {"check": {"length": {"max": 0}}, "say": "<b>No</b>."},
+            ],
+            "mlflow": False,
+        },
+        store=tmp_path,
+    )
+    shown = text_of(open_page("items", tmp_path, monkeypatch))
+    assert "Asked, as sent" in shown
+    assert "Greet: I am [email]" in shown
+    assert "Greet: I am ada@example.org" not in shown
+    assert "<b>redact</b>" in shown
+    assert "1 e-mail address" in shown
+    assert "<b>block</b>" in shown
+    assert "&lt;b&gt;No&lt;/b&gt;." in shown

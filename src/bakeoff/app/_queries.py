@@ -89,10 +89,14 @@ class Trial:
     facts: dict[str, Any]
     scores: tuple[TrialScore, ...]
     messages: tuple[dict[str, Any], ...] = ()
-    """The rendered prompt."""
+    """The prompt as it was sent; rendered anew for runs that did not keep it."""
+    prompt_is_kept: bool = False
+    """Whether `messages` are those that were sent."""
     prompt_problem: str = ""
     tool_calls: str | None = None
     trace: tuple[dict[str, Any], ...] = field(default=())
+    guards: tuple[dict[str, str], ...] = ()
+    """What guards did: `guard`, `side`, `action`, `reason`."""
 
 
 _PAGE = """
@@ -278,6 +282,9 @@ def trials_of_item(store: LocalStore, manifest: Manifest, item: int, *, variants
             )
         )
     rows = sorted(trials, key=lambda row: (place.get(row["variant"], 0), row["repeat"]))
+    sent = {row["variant"]: row["messages"] for row in reversed(rows) if row.get("messages") is not None}
+    for row in rows:
+        row["messages"] = row.get("messages") or sent.get(row["variant"])
     return [_trial(row, manifest, inputs, expected, metadata, by_trial) for row in rows]
 
 
@@ -295,7 +302,9 @@ def _trial(
     metadata: dict[str, Any],
     scores: dict[tuple[str, int], list[TrialScore]],
 ) -> Trial:
-    messages, problem = rendered_prompt(manifest, row["variant"], inputs)
+    kept = _json(row["messages"], None)
+    is_kept = isinstance(kept, list)
+    messages, problem = (kept, "") if is_kept else rendered_prompt(manifest, row["variant"], inputs)
     return Trial(
         variant=row["variant"],
         item_id=row["item_id"],
@@ -310,9 +319,11 @@ def _trial(
         facts={name: row[name] for name in _FACTS if row.get(name) is not None},
         scores=tuple(scores.get((row["variant"], row["repeat"]), ())),
         messages=tuple(messages),
+        prompt_is_kept=is_kept,
         prompt_problem=problem,
         tool_calls=row.get("tool_calls"),
         trace=tuple(_json(row.get("trace"), [])),
+        guards=tuple(_json(row.get("guards"), [])),
     )
 
 

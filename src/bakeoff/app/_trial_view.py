@@ -33,13 +33,13 @@ def show_trial(trial: Trial) -> None:
     """Show a trial: prompt and output side by side, scores with reasons, figures."""
     left, right = st.columns(2, gap="medium")
     with left:
-        _state.html(_parts.wrap(f'<div class="bo-label">Asked</div>{_asked(trial)}'))
+        _state.html(_parts.wrap(f'<div class="bo-label">{_how_asked(trial)}</div>{_asked(trial)}'))
         _state.html(
             _parts.wrap(f'<div class="bo-label">Expected</div>{_parts.pre(trial.expected or "(nothing declared)")}')
         )
     with right:
         chips = "".join(score_chip(score) for score in trial.scores)
-        _state.html(_parts.wrap(f'<div class="bo-label">Answered {chips}</div>{_answered(trial)}'))
+        _state.html(_parts.wrap(f'<div class="bo-label">Answered {chips}</div>{_answered(trial)}{_guarded(trial)}'))
         _state.html(_scores(trial.scores))
     _state.html(_figures(trial))
     _extras(trial)
@@ -49,6 +49,21 @@ def _answered(trial: Trial) -> str:
     if not trial.ok:
         return f'<div class="bo-error">{h(trial.error_kind or "failed")}: {h(trial.error or "", 3000)}</div>'
     return _parts.pre(trial.output or "(empty)")
+
+
+def _how_asked(trial: Trial) -> str:
+    return "Asked, as sent" if trial.prompt_is_kept else "Asked"
+
+
+def _guarded(trial: Trial) -> str:
+    """Return what guards did to this trial."""
+    rows = "".join(
+        f"<tr><td class=name>{h(one.get('guard'), 60)}<small>{h(one.get('side'), 10)}</small></td>"
+        f"<td><b>{h(one.get('action'), 20)}</b></td><td>{h(one.get('reason'), 400)}</td></tr>"
+        for one in trial.guards
+    )
+    head = "<tr><th>Guard</th><th>Did</th><th>Why</th></tr>"
+    return f'<div class="bo-scroll"><table>{head}{rows}</table></div>' if rows else ""
 
 
 def _asked(trial: Trial) -> str:

@@ -122,6 +122,20 @@ def transcript(context: EvaluatorContext) -> Section:
     return Section("conversation", "\n".join(lines))
 
 
+def whole_conversation(context: EvaluatorContext) -> Section:
+    """Show a conversation to its end: what was sent, and the answer that it got.
+
+    Raises:
+        CannotScoreError: The trial has no messages.
+    """
+    section = transcript(context)
+    last = context.messages[-1]
+    if last.get("role") == "assistant" and last.get("content") == context.output:
+        return section
+    answer = json.dumps({"role": "assistant", "content": context.output}, ensure_ascii=False, default=str)
+    return Section(section.title, f"{section.text}\n{answer}")
+
+
 @evaluator("closed_qa")
 class ClosedQa(YesNoJudge):
     """Let a model decide whether the output answers the question of the item by the given criterion.
@@ -168,6 +182,8 @@ class GoalCompletion(YesNoJudge):
         'judge'
     """
 
+    version: ClassVar[str] = "2"  # 2: the judge sees the last answer as well
+
     goal: str | None = None
     """The goal; the item's expected value when omitted."""
 
@@ -180,7 +196,7 @@ class GoalCompletion(YesNoJudge):
 
     @override
     def material(self, context: EvaluatorContext) -> Sequence[Section]:
-        return [Section("goal", reference_text(context, self.goal)), transcript(context)]
+        return [Section("goal", reference_text(context, self.goal)), whole_conversation(context)]
 
 
 @evaluator("correctness")
