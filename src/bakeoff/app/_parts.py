@@ -212,7 +212,7 @@ def leaderboard(analysis: Analysis, metric: MetricAnalysis, models: dict[str, st
     unit = "% passed" if metric.kind == "binary" else metric.unit or "mean"
     head = (
         f"<tr><th class=r>#</th><th>Variant</th><th class=bar>{axis}</th><th class=r>{h(unit, 24)}</th>"
-        f"<th class=r>{100 * analysis.confidence:g}% interval</th><th class=r>Missing</th>"
+        f"<th class=r>{100 * analysis.confidence:g}% interval</th><th class=r>Trials missing</th>"
         "<th class=r>USD / 1k trials</th><th class=r>p50 ms</th><th class=r>p95 ms</th></tr>"
     )
     note = _more(len(every) - len(rows))

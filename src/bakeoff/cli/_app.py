@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from bakeoff.cli import _calibrate, _control, _define, _import, _look, _patterns, _regression, _run, _schedule, _serve
+from bakeoff.cli._common import echo
 
 __all__ = ["app"]
 
@@ -58,5 +59,5 @@ def _root(
     if version:
         from bakeoff._version import version as installed
 
-        typer.echo(f"bakeoff {installed()}")
+        echo(f"bakeoff {installed()}")
         raise typer.Exit

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,6 +27,8 @@ __all__ = [
     "StoreOption",
     "cache_dir",
     "console",
+    "discard",
+    "echo",
     "load_env",
     "print_json",
     "printable",
@@ -84,10 +89,41 @@ def load_env(path: Path | None) -> None:
 
 def console(*, stderr: bool = False) -> Console:
     """Return a console that keeps untrusted text as it is."""
-    from rich.console import Console
-
     width = None if os.isatty(2 if stderr else 1) or os.environ.get("COLUMNS") else 140
-    return Console(stderr=stderr, markup=False, highlight=False, emoji=False, width=width)
+    return _console_class()(stderr=stderr, markup=False, highlight=False, emoji=False, width=width)
+
+
+@cache
+def _console_class() -> type[Console]:
+    from rich import console
+    from typing_extensions import override
+
+    class PatientConsole(console.Console):
+        """Goes on without a reader: `bakeoff run spec.yaml | head` still writes its report and obeys its gate."""
+
+        @override
+        def on_broken_pipe(self) -> None:
+            discard(self.file)
+
+    return PatientConsole
+
+
+def discard(stream: IO[str]) -> None:
+    """Send what a stream is given from now on nowhere: whoever read it has gone."""
+    with contextlib.suppress(OSError, ValueError):  # a stream of a test has no descriptor
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def echo(text: str, *, end: str = "\n", stderr: bool = False) -> None:
+    """Print text as it is, for another program to read; without a reader, go on."""
+    stream = sys.stderr if stderr else sys.stdout
+    try:
+        stream.write(text + end)
+        stream.flush()
+    except BrokenPipeError:
+        discard(stream)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[int] = ()) -> None:
@@ -121,4 +157,5 @@ def print_json(data: object) -> None:
     """Print plain JSON."""
     import json
 
-    typer.echo(json.dumps(data, indent=2, ensure_ascii=False, default=str, allow_nan=False))
+    is_utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    echo(json.dumps(data, indent=2, ensure_ascii=not is_utf8, default=str, allow_nan=False))

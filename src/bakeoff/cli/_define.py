@@ -13,6 +13,7 @@ from bakeoff.cli._common import (
     StoreOption,
     cache_dir,
     console,
+    echo,
     load_env,
     print_json,
     store_at,
@@ -51,7 +52,7 @@ def validate(
     keys: Annotated[bool, typer.Option("--keys/--no-keys", help="Whether a missing API key is an error.")] = True,
 ) -> None:
     """Check an experiment file, its data, prompts, evaluators and keys; report every problem at once."""
-    from bakeoff.experiments import load_experiment
+    from bakeoff.experiments import load_experiment, recorded_notes
 
     load_env(env_file)
     experiment = load_experiment(file, cache_dir=cache_dir(store_at(store)), check_keys=keys)
@@ -65,6 +66,8 @@ def validate(
         f"{experiment.spec.repeats} repeats = {trials:,} trials, {len(experiment.evaluators)} evaluators",
         soft_wrap=True,
     )
+    for note in recorded_notes(experiment):
+        console().print(f"! {note}", style="yellow", soft_wrap=True)
 
 
 def plan(
@@ -128,7 +131,7 @@ def schema(
 
     text = json.dumps(experiment_schema(), indent=2) + "\n"
     if out is None:
-        typer.echo(text, nl=False)
+        echo(text, end="")
     else:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(text)

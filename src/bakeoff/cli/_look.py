@@ -136,7 +136,12 @@ def export(
     from bakeoff.reports import export_run
 
     kept = store_at(store)
-    console().print(str(export_run(kept, kept.resolve(run_id), out)), soft_wrap=True)
+    said = console(stderr=True)
+
+    def tell(note: str) -> None:
+        said.print(f"note: {note}", soft_wrap=True)
+
+    console().print(str(export_run(kept, kept.resolve(run_id), out, on_note=tell)), soft_wrap=True)
 
 
 def delete(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import io
 import os
 import sys
 from typing import NoReturn
@@ -19,6 +21,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """
     # The default looks for cycles after every 700 objects: a tenth of all CPU time goes there, and finds little.
     gc.set_threshold(50_000, 20, 50)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a character that the terminal lacks is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
     from bakeoff.cli._app import app
 
     try:
@@ -29,9 +34,12 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         _say("interrupted")
         sys.exit(130)
-    except BrokenPipeError:  # `bakeoff runs | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    except OSError as error:  # a full disk, a lost drive: where we expect one, the error is one of ours
+        if os.environ.get("BAKEOFF_DEBUG"):
+            raise
+        where = f"{str(error.filename)!r}: " if error.filename else "writing or reading failed: "
+        _say(f"{where}{error.strerror or error}")
+        sys.exit(4)
     except Exception as error:
         import typer
 
@@ -40,8 +48,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             sys.exit(130)
         show = getattr(error, "show", None)  # what typer says of a wrong option; it keeps the class to itself
         if callable(show) and hasattr(error, "exit_code"):
-            show()
-            sys.exit(2)
+            try:
+                show()
+            finally:  # also when nobody reads it
+                sys.exit(2)
         if os.environ.get("BAKEOFF_DEBUG"):
             raise
         _say(
@@ -56,4 +66,6 @@ def _say(message: str) -> None:
     """Write an error; several problems are separated by their places."""
     stream = sys.stderr
     red, plain = ("\033[1;31m", "\033[0m") if stream.isatty() and not os.environ.get("NO_COLOR") else ("", "")
-    stream.write(f"{red}error:{plain} {message.encode('utf-8', 'replace').decode()}\n")
+    with contextlib.suppress(BrokenPipeError):  # nobody listens; the exit code still says it
+        stream.write(f"{red}error:{plain} {message.encode('utf-8', 'replace').decode()}\n")
+        stream.flush()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bakeoff.cli._common import JsonOption, RunArgument, StoreOption, console, print_json, store_at, table
+from bakeoff.cli._common import JsonOption, RunArgument, StoreOption, console, echo, print_json, store_at, table
 from bakeoff.errors import SpecError
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def write_gate(
     write_outputs(result, files)
     if annotate or (annotate is None and os.environ.get("GITHUB_ACTIONS") == "true"):
         for line in annotations(result):
-            typer.echo(line)
+            echo(line)
 
 
 def obey_gate(

@@ -72,7 +72,7 @@ def _leaderboard(analysis: Analysis, metric: MetricAnalysis) -> None:
         )
     role = f", {metric.role if metric.role != 'other' else 'secondary'}" if len(analysis.metrics) > 1 else ""
     title = f"{metric.metric}{role}: leaderboard with {100 * analysis.confidence:g}% intervals"
-    columns = ["#", "variant", "mean", "interval", "items", "missing", "cost", "p50", "p95", "tokens in/out"]
+    columns = ["#", "variant", "mean", "interval", "items", "trials missing", "cost", "p50", "p95", "tokens in/out"]
     table(title, columns, rows, right=(0, 2, 3, 4, 5, 6, 7, 8, 9))
 
 

@@ -184,14 +184,23 @@ def _allow_connections(concurrency: int) -> None:
 def finish(
     experiment: Experiment, store: LocalStore, manifest: Manifest, *, report: bool, mlflow: bool, quiet: bool
 ) -> None:
-    """Print the comparison first, then write what takes longer."""
+    """Print the comparison first, then write what takes longer; that is written also where nothing can be printed.
+
+    Raises:
+        OSError: Nothing can be printed, for instance because the disk is full; the report was written.
+    """
     from bakeoff.cli._render import print_analysis
     from bakeoff.experiments import analyse
 
     out = console()
+    unsaid: OSError | None = None
     if not quiet:
-        print_analysis(analyse(store, manifest.run_id))
-        out.print(f"results    {store.run_paths(manifest.run_id).folder}", soft_wrap=True)
+        analysis = analyse(store, manifest.run_id)
+        try:
+            print_analysis(analysis)
+            out.print(f"results    {store.run_paths(manifest.run_id).folder}", soft_wrap=True)
+        except OSError as error:
+            unsaid, quiet = error, True
     if report:
         from bakeoff.reports import write_report
 
@@ -200,6 +209,8 @@ def finish(
             out.print(f"report     {path}", soft_wrap=True)
     if mlflow and experiment.spec.mlflow.enabled:
         _log_to_mlflow(experiment, store, manifest, quiet=quiet)
+    if unsaid is not None:
+        raise unsaid
     if not quiet:
         out.print(f"look       bakeoff ui --store {store.paths.root}", soft_wrap=True)
 

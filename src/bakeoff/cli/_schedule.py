@@ -11,7 +11,17 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from bakeoff.cli._common import EnvFileOption, JsonOption, StoreOption, console, load_env, print_json, store_at, table
+from bakeoff.cli._common import (
+    EnvFileOption,
+    JsonOption,
+    StoreOption,
+    console,
+    echo,
+    load_env,
+    print_json,
+    store_at,
+    table,
+)
 
 __all__ = ["monitor", "schedule_app", "scheduler"]
 
@@ -141,7 +151,7 @@ def print_one(
     from bakeoff.regression import get_schedule, print_schedule
 
     kept = store_at(store)
-    typer.echo(print_schedule(get_schedule(kept, name), form, store=kept.paths.root, image=image), nl=False)
+    echo(print_schedule(get_schedule(kept, name), form, store=kept.paths.root, image=image), end="")
 
 
 @schedule_app.command("fire", hidden=True)
@@ -200,7 +210,7 @@ def scheduler(
     kept = store_at(store)
 
     def say(line: str) -> None:
-        typer.echo(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}", err=True)
+        echo(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}", stderr=True)
 
     process = Scheduler(kept, poll_s=poll, say=say)
     if once:

@@ -18,6 +18,7 @@ from bakeoff.experiments._paths import RunLock, RunPaths, StorePaths, default_st
 from bakeoff.experiments._plan import Plan, VariantForecast, plan_run
 from bakeoff.experiments._progress import Progress
 from bakeoff.experiments._promptfoo import PromptfooImport, import_promptfoo
+from bakeoff.experiments._recorded_notes import recorded_notes
 from bakeoff.experiments._reopen import reopen_experiment
 from bakeoff.experiments._rescore import rescore_run
 from bakeoff.experiments._runner import execute
@@ -80,6 +81,7 @@ __all__ = [
     "plan_run",
     "read_labels",
     "read_status",
+    "recorded_notes",
     "reopen_experiment",
     "rescore_run",
     "score_cubes",

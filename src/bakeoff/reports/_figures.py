@@ -133,7 +133,8 @@ def leaderboard_figure(analysis: Analysis, metric: str | None = None, *, mode: M
                 values, [r.estimate.low * scale for r in rows], [r.estimate.high * scale for r in rows], "#7A7A7A"
             ),
             customdata=[[row.n_items, row.n_missing] for row in rows],
-            hovertemplate="<b>%{y}</b><br>%{x:.4g}<br>%{customdata[0]} items, %{customdata[1]} missing<extra></extra>",
+            hovertemplate="<b>%{y}</b><br>%{x:.4g}<br>%{customdata[0]} items, %{customdata[1]} trials missing"
+            "<extra></extra>",
         )
     )
     title = f"{safe(chosen.metric)}{unit_of(chosen)}, {100 * analysis.confidence:g}% interval (◆ baseline)"

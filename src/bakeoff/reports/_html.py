@@ -170,7 +170,8 @@ def _metric(metric: MetricAnalysis, analysis: Analysis) -> str:
     interval = f"{100 * analysis.confidence:g}% interval"
     table = (
         "<table><tr><th class=n>#</th><th>Variant</th><th class=n>Mean</th>"
-        f"<th class=n>{interval}</th><th class=n>Items</th><th class=n>Missing</th><th>Method</th></tr>{rows}</table>"
+        f"<th class=n>{interval}</th><th class=n>Items</th><th class=n>Trials missing</th><th>Method</th></tr>"
+        f"{rows}</table>"
     )
     return f"<section>{head}{table}{_tied(metric)}{_comparisons(metric)}</section>"
 

@@ -52,7 +52,7 @@ class RunResult:
         return trial_frame(self.store, self.run_id)
 
     def leaderboard(self, metric: str | None = None) -> pd.DataFrame:
-        """Return one row for each variant, best first: estimate, interval, missing, cost, latency, tokens."""
+        """Return one row for each variant, best first: estimate, interval, missing trials, cost, latency, tokens."""
         return leaderboard_frame(self.analysis, metric)
 
     def compare(

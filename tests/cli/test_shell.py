@@ -1,0 +1,146 @@
+"""The command line in a real shell: readers that leave, full disks, other encodings."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+BAKEOFF = f"{shlex.quote(sys.executable)} -m bakeoff"
+
+
+def shell(folder: Path, command: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of bash; `bakeoff` is this one."""
+    return subprocess.run(
+        ["bash", "-c", command.replace("bakeoff", BAKEOFF)],
+        cwd=folder,
+        env={**os.environ, "BAKEOFF_STORE": str(folder / "store"), **env},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def write_spec(folder: Path, **changes: object) -> Path:
+    spec = {
+        "name": "small",
+        "dataset": {"rows": [{"id": str(n), "question": f"{n}+1 é", "expected": str(n + 1)} for n in range(12)]},
+        "prompts": {"plain": "{{ question }}", "steps": "Step by step: {{ question }}"},
+        "models": {"small": "sim/echo"},
+        "evaluators": ["exact_match"],
+        "mlflow": False,
+        **changes,
+    }
+    path = folder / "spec.yaml"
+    path.write_text(yaml.safe_dump(spec))
+    return path
+
+
+def reports(folder: Path) -> list[Path]:
+    return sorted(folder.glob("store/runs/*/report.html"))
+
+
+@pytest.mark.parametrize("reader", ["head -1", "true"])
+def test_a_run_whose_reader_leaves_writes_its_report(tmp_path: Path, reader: str) -> None:
+    write_spec(tmp_path)
+    done = shell(tmp_path, f"bakeoff run spec.yaml | {reader}; exit ${{PIPESTATUS[0]}}")
+    assert (done.returncode, done.stderr) == (0, "")
+    (report,) = reports(tmp_path)
+    assert json.loads((report.parent / "manifest.json").read_text())["status"] == "complete"
+
+
+def test_a_gate_is_obeyed_although_nobody_reads(tmp_path: Path) -> None:
+    write_spec(tmp_path, gate=[{"metric": "exact_match", "at_least": 0.9}])
+    done = shell(tmp_path, "bakeoff run spec.yaml | true; exit ${PIPESTATUS[0]}")
+    assert done.returncode == 1, "sim/echo is wrong on every item"
+    assert len(reports(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("runs --json", 0),
+        ("schema", 0),
+        ("evaluators", 0),
+        ("--version", 0),
+        ("nonsense 2>&1", 2),
+        ("run no.yaml 2>&1", 2),
+    ],
+)
+def test_commands_whose_reader_leaves_keep_their_code(tmp_path: Path, command: str, code: int) -> None:
+    done = shell(tmp_path, f"bakeoff {command} | true; exit ${{PIPESTATUS[0]}}")
+    assert (done.returncode, done.stderr) == (code, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_on_a_full_disk_is_said_and_the_report_is_written(tmp_path: Path) -> None:
+    write_spec(tmp_path)
+    done = shell(tmp_path, "bakeoff run spec.yaml > /dev/full")
+    assert done.returncode == 4
+    assert "No space left on device" in done.stderr
+    assert "Bakeoff itself" not in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(reports(tmp_path)) == 1
+
+
+def test_json_is_valid_where_the_terminal_knows_only_ascii(tmp_path: Path) -> None:
+    write_spec(tmp_path, name="größe")
+    ascii_only = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    run = shell(tmp_path, "bakeoff run spec.yaml", **ascii_only)
+    assert (run.returncode, run.stderr) == (0, "")
+    listed = shell(tmp_path, "bakeoff runs --json", **ascii_only)
+    assert [entry["name"] for entry in json.loads(listed.stdout)] == ["größe"]
+
+
+def test_no_color_and_no_escapes_in_a_file(tmp_path: Path) -> None:
+    write_spec(tmp_path)
+    done = shell(tmp_path, "bakeoff run spec.yaml > out.txt; bakeoff run no.yaml 2> err.txt")
+    assert done.returncode == 2
+    assert "\x1b" not in (tmp_path / "out.txt").read_text() + (tmp_path / "err.txt").read_text()
+
+
+def test_recorded_lists_that_do_not_fit_the_repeats_are_said(tmp_path: Path) -> None:
+    rows = [{"id": str(n), "q": "?", "expected": "a", "old": ["a", "b", "a"]} for n in range(5)]
+    recorded = {"old": {"recorded": "old"}}
+    data = {"rows": rows, "inputs": ["q"]}
+    spec = {"dataset": data, "prompts": {}, "models": {}, "targets": recorded}
+    write_spec(tmp_path, **spec)
+    for command in ("validate", "plan", "run"):
+        said = " ".join(shell(tmp_path, f"bakeoff {command} spec.yaml").stdout.split())
+        assert "holds lists of up to 3 answers for an item, and `repeats` is 1" in said, command
+        assert "set `repeats: 3`" in said
+    write_spec(tmp_path, repeats=2, **spec)
+    assert "only the first 2 are looked at" in shell(tmp_path, "bakeoff validate spec.yaml").stdout
+    write_spec(tmp_path, repeats=3, **spec)
+    assert "holds lists" not in shell(tmp_path, "bakeoff validate spec.yaml").stdout
+
+
+def test_an_export_says_what_it_cut_and_which_folder_it_made(tmp_path: Path) -> None:
+    import openpyxl
+
+    rows = [{"id": str(n), "q": "?", "expected": "a", "old": "x" * (40_000 if n else 10)} for n in range(3)]
+    data = {"rows": rows, "inputs": ["q"]}
+    write_spec(tmp_path, dataset=data, prompts={}, models={}, targets={"old": {"recorded": "old"}})
+    assert shell(tmp_path, "bakeoff run spec.yaml").returncode == 0
+    done = shell(tmp_path, "bakeoff export latest out/trials.xlsx")
+    assert "made the folder 'out'" in done.stderr
+    assert "2 cells cut at 32,767 characters" in done.stderr
+    assert done.stdout.strip() == "out/trials.xlsx"
+    sheet = openpyxl.load_workbook(tmp_path / "out" / "trials.xlsx").active
+    assert sheet is not None
+    header, *cells = [list(row) for row in sheet.iter_rows(values_only=True)]
+    outputs = [str(row[header.index("output")]) for row in cells]
+    assert [len(output) for output in outputs] == [10, 32_767, 32_767]
+    assert outputs[1].endswith("[cut by the limit of Excel: 40,000 characters in all]")
+    whole = shell(tmp_path, "bakeoff export latest trials.jsonl")
+    assert whole.stderr == ""
+    refused = shell(tmp_path, "bakeoff export latest trials.csv/trials.csv")
+    assert (refused.returncode, "looks like a file" in refused.stderr) == (2, True)
+    assert not (tmp_path / "trials.csv").exists()
