@@ -54,21 +54,30 @@ def show(
     run_id: RunArgument = "latest", store: StoreOption = None, metric: _MetricOption = None, as_json: JsonOption = False
 ) -> None:
     """Show what a run was and what came out."""
-    from bakeoff.cli._render import print_analysis
-    from bakeoff.experiments import analyse
+    from bakeoff.cli._render import print_analysis, print_insights
+    from bakeoff.experiments import analyse, insights
 
     kept = store_at(store)
     found = kept.resolve(run_id)
     manifest = kept.manifest(found)
     analysis = analyse(kept, found, metrics=[metric] if metric else None)
+    behind = insights(kept, found)
     if as_json:
-        print_json({"manifest": manifest.model_dump(mode="json"), "analysis": analysis.to_dict()})
+        print_json(
+            {
+                "manifest": manifest.model_dump(mode="json"),
+                "analysis": analysis.to_dict(),
+                "insights": behind.to_dict(),
+            }
+        )
         return
     out = console()
     out.print(f"{manifest.name}  {found}  {manifest.status}", style="bold", soft_wrap=True)
     out.print(f"data     {analysis.dataset}, {analysis.n_items:,} items x {analysis.repeats} repeats", soft_wrap=True)
     out.print(f"started  {manifest.created_at} from {manifest.source or 'Python'}", soft_wrap=True)
     print_analysis(analysis, metric=metric)
+    if metric in (None, behind.metric) and analysis.metrics:
+        print_insights(behind, points=analysis.metric(metric).kind == "binary")
 
 
 def compare(

@@ -10,9 +10,9 @@ from bakeoff.cli._common import console, printable, table
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from bakeoff.experiments import Analysis, MetricAnalysis
+    from bakeoff.experiments import Analysis, Insights, MetricAnalysis
 
-__all__ = ["print_analysis"]
+__all__ = ["print_analysis", "print_insights"]
 
 _STYLES = {
     "better": "bold green",
@@ -46,6 +46,48 @@ def print_analysis(analysis: Analysis, *, metric: str | None = None, words: bool
         out.print(Text(f"! {printable(warning)}", style="yellow"))
     if analysis.warnings:
         out.print()
+
+
+def print_insights(found: Insights, *, points: bool) -> None:
+    """Print what the factors do, how often k answers suffice, and what else the run says."""
+    from rich.text import Text
+
+    scale, unit = (100, " pts") if points else (1, "")
+
+    def gap(value: float) -> str:
+        return "-" if isnan(value) else f"{scale * value:+.3g}{unit}"
+
+    if found.effects is not None:
+        rows = [
+            (
+                effect.name if place == 0 else "",
+                contrast.label,
+                gap(contrast.estimate),
+                _span(gap(contrast.low), gap(contrast.high)),
+                _p(effect.p_adjusted) if place == 0 else "",
+            )
+            for effect in found.effects.effects
+            for place, contrast in enumerate(effect.contrasts)
+        ]
+        title = f"{found.metric}: what each factor does, p adjusted over the effects (Holm)"
+        table(title, ["effect", "contrast", "difference", "interval", "p"], rows, right=(2, 3, 4))
+    if found.passes:
+        ks = range(len(found.passes[0].any_of_k))
+        rows = [
+            (curves.variant, name, *(f"{100 * points_[k].estimate:.1f}%" for k in ks))
+            for curves in found.passes
+            for name, points_ in (("any of k right", curves.any_of_k), ("all of k right", curves.all_of_k))
+        ]
+        columns = ["variant", "", *(f"k={k + 1}" for k in ks)]
+        table(f"{found.metric}: pass@k and pass^k", columns, rows, right=tuple(range(2, 2 + len(ks))))
+    for sentence in found.notes:
+        console().print(Text(f"- {printable(sentence)}"))
+    if found.notes:
+        console().print()
+
+
+def _p(value: float) -> str:
+    return "-" if isnan(value) else "<0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
 def _leaderboard(analysis: Analysis, metric: MetricAnalysis) -> None:
@@ -143,7 +185,7 @@ def _comparisons(analysis: Analysis, metric: MetricAnalysis, *, words: bool) -> 
                 f"{c.candidate} vs {c.baseline}",
                 gap(c.difference.estimate),
                 _span(gap(c.difference.low), gap(c.difference.high)),
-                "-" if isnan(p) else "<0.0001" if p < 0.0001 else f"{p:.4f}",
+                _p(p),
                 f"+{c.improved} -{c.regressed} ={c.same}",
                 f"{c.difference.method}, {c.difference.test}",
             ]

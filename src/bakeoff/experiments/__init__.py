@@ -12,6 +12,7 @@ from bakeoff.experiments._control import read_status, send_control
 from bakeoff.experiments._cube import ItemInfo, ScoreCube, item_info, score_cubes
 from bakeoff.experiments._gate_spec import EscalateSpec, GatePolicy, GateRule
 from bakeoff.experiments._human_labels import HumanLabel, read_labels
+from bakeoff.experiments._insights import Insights, PassCurves, insights
 from bakeoff.experiments._load import Experiment, load_experiment, parse_spec
 from bakeoff.experiments._manifest import Manifest, MetricRecord, RunStatus, VariantInfo, write_atomically
 from bakeoff.experiments._paths import RunLock, RunPaths, StorePaths, default_store
@@ -24,7 +25,14 @@ from bakeoff.experiments._rescore import rescore_run
 from bakeoff.experiments._runner import execute
 from bakeoff.experiments._schema import experiment_schema
 from bakeoff.experiments._segments import Segment
-from bakeoff.experiments._spec import AllocationSpec, AnalysisSpec, ExperimentSpec, JournalSpec, MlflowSpec
+from bakeoff.experiments._spec import (
+    AllocationSpec,
+    AnalysisSpec,
+    ExperimentSpec,
+    GuardrailSpec,
+    JournalSpec,
+    MlflowSpec,
+)
 from bakeoff.experiments._store import LocalStore, Store, open_store
 from bakeoff.experiments._tradeoffs import TRADE_AXES, TradeAxis, TradeOff, trade_axes, trade_off
 from bakeoff.experiments._two_runs import analyse_two
@@ -42,7 +50,9 @@ __all__ = [
     "ExperimentSpec",
     "GatePolicy",
     "GateRule",
+    "GuardrailSpec",
     "HumanLabel",
+    "Insights",
     "ItemInfo",
     "JournalSpec",
     "JudgeCalibration",
@@ -51,6 +61,7 @@ __all__ = [
     "MetricAnalysis",
     "MetricRecord",
     "MlflowSpec",
+    "PassCurves",
     "Plan",
     "Progress",
     "PromptfooImport",
@@ -74,6 +85,7 @@ __all__ = [
     "execute",
     "experiment_schema",
     "import_promptfoo",
+    "insights",
     "item_info",
     "load_experiment",
     "open_store",

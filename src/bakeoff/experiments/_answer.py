@@ -13,7 +13,17 @@ if TYPE_CHECKING:
     from bakeoff.experiments._segments import Segment
     from bakeoff.stats import Difference, Estimate, GuardrailResult
 
-__all__ = ["Analysis", "Comparison", "MetricAnalysis", "Resources", "VariantScore", "show", "show_labels"]
+__all__ = [
+    "Analysis",
+    "Comparison",
+    "MetricAnalysis",
+    "Resources",
+    "VariantScore",
+    "null_nan",
+    "show",
+    "show_labels",
+    "to_plain",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +152,7 @@ class Analysis:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON data; `nan` becomes null."""
-        data: dict[str, Any] = _null_nan(_plain(asdict(self)))
+        data: dict[str, Any] = null_nan(to_plain(asdict(self)))
         return data
 
 
@@ -163,18 +173,18 @@ def show(value: float, metric: MetricAnalysis) -> str:
     return f"{value:.3g}{' ' + metric.unit if metric.unit else ''}"
 
 
-def _plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
     """Turn numpy scalars and tuples into plain Python."""
     if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
+        return {key: to_plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in value]
+        return [to_plain(entry) for entry in value]
     return value if isinstance(value, float | int | str | bool) or value is None else plain(value)
 
 
-def _null_nan(value: Any) -> Any:
+def null_nan(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _null_nan(entry) for key, entry in value.items()}
+        return {key: null_nan(entry) for key, entry in value.items()}
     if isinstance(value, list):
-        return [_null_nan(entry) for entry in value]
+        return [null_nan(entry) for entry in value]
     return None if isinstance(value, float) and not isfinite(value) else value

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from bakeoff._version import version
 from bakeoff.errors import StoreError
-from bakeoff.experiments import analyse, show, show_labels, write_atomically
+from bakeoff.experiments import analyse, insights, show, show_labels, write_atomically
 from bakeoff.reports._bar import amount_usd, duration
+from bakeoff.reports._behind import behind_section
 from bakeoff.reports._figures import VERDICT_COLOURS, cost_quality_figure, forest_figure, leaderboard_figure
 from bakeoff.reports._tiers import read_choosing
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from bakeoff.experiments import Analysis, LocalStore, Manifest, MetricAnalysis
+    from bakeoff.experiments import Analysis, Insights, LocalStore, Manifest, MetricAnalysis
     from bakeoff.reports._tiers import Choosing
 
 __all__ = ["write_report"]
@@ -65,7 +66,13 @@ def write_report(store: LocalStore, run_id: str, path: Path | None = None) -> Pa
     """
     target = path or store.run_paths(run_id).folder / "report.html"
     analysis = analyse(store, run_id)
-    page = render_report(analysis, store.manifest(run_id), _examples(store, run_id), read_choosing(store, analysis))
+    page = render_report(
+        analysis,
+        store.manifest(run_id),
+        _examples(store, run_id),
+        choosing=read_choosing(store, analysis),
+        behind=insights(store, run_id),
+    )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(target, page.encode("utf-8", "replace"))
@@ -79,7 +86,12 @@ def write_report(store: LocalStore, run_id: str, path: Path | None = None) -> Pa
 
 
 def render_report(
-    analysis: Analysis, manifest: Manifest, examples: list[dict[str, Any]], choosing: Sequence[Choosing] = ()
+    analysis: Analysis,
+    manifest: Manifest,
+    examples: list[dict[str, Any]],
+    *,
+    choosing: Sequence[Choosing] = (),
+    behind: Insights | None = None,
 ) -> str:
     """Return the page."""
     primary = analysis.metric(analysis.primary) if analysis.metrics else None
@@ -107,6 +119,7 @@ def render_report(
         body.append(f"<section><h2>{_e(title)}</h2>{chart}</section>")
     body += [_metric(metric, analysis) for metric in analysis.metrics]
     body += [
+        behind_section(behind, points=primary is not None and primary.kind == "binary") if behind is not None else "",
         _segments(analysis),
         _allocation(analysis),
         _resources(analysis),

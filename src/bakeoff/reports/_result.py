@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bakeoff.experiments import Analysis, analyse
+from bakeoff.experiments import Analysis, Insights, analyse, insights
 from bakeoff.reports._frames import comparison_frame, leaderboard_frame, trial_frame
 
 if TYPE_CHECKING:
@@ -41,6 +41,11 @@ class RunResult:
     def analysis(self) -> Analysis:
         """The declared analysis, as plain data."""
         return analyse(self.store, self.run_id)
+
+    @cached_property
+    def insights(self) -> Insights:
+        """What each factor does, how often k answers suffice, where the noise comes from."""
+        return insights(self.store, self.run_id)
 
     @property
     def headline(self) -> str:
