@@ -129,3 +129,10 @@ def test_a_gate_says_how_often_it_catches_a_loss(store: LocalStore) -> None:
 def test_a_margin_says_how_often_equal_variants_are_called_so(store: LocalStore) -> None:
     (said,) = plan(store, arithmetic(400, analysis={"margin": 0.1})).more
     assert said.startswith("If nothing differs, a variant is called equivalent within 10 points in ")
+
+
+def test_a_fraction_says_what_it_cannot_tell_apart(store: LocalStore) -> None:
+    factors = {"prompt": ["plain", "steps"], "temperature": [0, 1], "top_p": [0.5, 1.0], "seed": [1, 2]}
+    said = plan(store, arithmetic(40, factors=factors, max_cells=8)).more
+    assert said[0].startswith("8 of 16 cells (resolution IV)")
+    assert any("cannot be told apart from" in sentence for sentence in said)

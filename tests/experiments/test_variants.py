@@ -75,3 +75,31 @@ def test_the_cross_is_full_and_names_are_unique(sizes: dict[str, int]) -> None:
     complete = {"prompt": levels["prompt"], "model": levels["model"], **factors}
     assert len(variants) == math.prod(len(values) for values in complete.values())
     assert len({tuple(sorted(v.items())) for v in variants.values()}) == len(variants)
+
+
+def test_a_fraction_of_the_cross_keeps_main_effects_apart() -> None:
+    """Half of 2^4 with D = A x B x C (Box, Hunter & Hunter 2005, table 6.22): every pair of levels equally often."""
+    factors = {"prompt": ["p1", "p2"], "model": ["m1", "m2"], "temperature": [0, 1], "top_p": [0.5, 1.0]}
+    variants, problems = expand_variants(spec(factors=factors, max_cells=8))
+    assert not problems
+    assert len(variants) == 8
+    for one, two in [("prompt", "model"), ("prompt", "top_p"), ("model", "temperature"), ("temperature", "top_p")]:
+        pairs = [(levels[one], levels[two]) for levels in variants.values()]
+        assert sorted(pairs.count(pair) for pair in set(pairs)) == [2, 2, 2, 2]
+    levels = next(iter(variants.values()))
+    assert isinstance(levels["temperature"], int), "levels keep their types"
+
+
+def test_a_cross_that_fits_is_run_whole() -> None:
+    assert len(expand_variants(spec(max_cells=4))[0]) == 4
+
+
+def test_too_few_cells_and_mixed_wishes_are_said() -> None:
+    factors = {"prompt": ["p1", "p2"], "model": ["m1", "m2"], "temperature": [0, 1]}
+    for keys in (
+        {"factors": factors, "max_cells": 2},
+        {"factors": factors, "max_cells": 4, "exclude": [{"prompt": "p1", "model": "m2"}]},
+        {"variants": {"a": {"prompt": "p1", "model": "m1"}, "b": {"prompt": "p2", "model": "m1"}}, "max_cells": 2},
+    ):
+        _, problems = expand_variants(spec(**keys))
+        assert [problem.key for problem in problems] == ["max_cells"], keys

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bakeoff.errors import BakeoffError
 from bakeoff.experiments._power import forecast_power
 from bakeoff.experiments._recorded_notes import recorded_notes
+from bakeoff.experiments._variants import chosen_cells
 from bakeoff.gateway import BATCH_PRICE, ModelRequest, ModelResponse, Usage, estimate_tokens, price_of
 from bakeoff.targets import PromptTarget
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Plan", "VariantForecast", "plan_run"]
 
 _SAMPLE = 200
+_MOST_ALIASES = 6
 _OUTPUT_TOKENS = 250
 _MS_PER_OUTPUT_TOKEN = 12.0
 _MS_FIRST_TOKEN = 400.0
@@ -120,10 +122,20 @@ def plan_run(experiment: Experiment, *, store: LocalStore | None = None, pilot: 
         variants=forecasts,
         detectable=power.detectable,
         sentence=power.sentence,
-        more=power.more,
+        more=(*_cell_words(experiment), *power.more),
         pilot=power.pilot,
         warnings=tuple(warning for warning in warnings if warning),
     )
+
+
+def _cell_words(experiment: Experiment) -> tuple[str, ...]:
+    """Say what a fraction of the cross cannot tell apart."""
+    cells = chosen_cells(experiment.spec)
+    if cells is None:
+        return ()
+    hidden = len(cells.aliases) - _MOST_ALIASES
+    more = (f"(and {hidden} more such pairs)",) if hidden > 0 else ()
+    return (cells.sentence, *cells.aliases[:_MOST_ALIASES], *more)
 
 
 class _NoClient:

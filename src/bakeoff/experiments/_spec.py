@@ -142,6 +142,9 @@ class ExperimentSpec(_Section):
     """Explicit variants by name, instead of the full cross of the factors."""
     exclude: list[dict[str, _Level]] = Field(default_factory=list)
     """Combinations to leave out of the cross."""
+    max_cells: Annotated[int, Field(ge=2)] | None = None
+    """Run at most so many combinations of the factors, chosen so that the main effects can still be told apart;
+    `bakeoff plan` says what cannot."""
     repeats: Annotated[int, Field(ge=1, le=1000)] = 1
     """Samples of each item by each variant; averaged within the item, never pooled."""
     evaluators: list[str | dict[str, Any]] = Field(min_length=1)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import itertools
+from math import prod
 from typing import TYPE_CHECKING, Any
 
-from bakeoff.errors import SpecProblem
+from bakeoff.errors import SpecProblem, StatsError
+from bakeoff.experiments._json import dumps
+from bakeoff.stats import plan_cells
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bakeoff.experiments._spec import ExperimentSpec
+    from bakeoff.stats import CellPlan
 
-__all__ = ["expand_variants"]
+__all__ = ["chosen_cells", "expand_variants"]
 
 _MAX_VARIANTS = 10_000
 Levels = dict[str, Any]
@@ -38,14 +42,50 @@ def expand_variants(spec: ExperimentSpec) -> tuple[dict[str, Levels], list[SpecP
             SpecProblem(f"the cross has {size} variants", key="factors", fix="leave levels out or list `variants`")
         ]
     variants: dict[str, Levels] = {}
-    for combination in itertools.product(*factors.values()):
+    combinations, more = _combinations(spec, factors)
+    problems += more
+    for combination in combinations:
         levels = dict(zip(factors, combination, strict=True))
         if not any(_matches(levels, pattern) for pattern in spec.exclude):
             variants[_name(levels, factors)] = levels
-    problems = _check_exclusions(spec, factors)
+    problems += _check_exclusions(spec, factors)
     if not variants and not problems:
         problems.append(SpecProblem("leaves no variant", key="exclude", fix="remove a rule"))
     return variants, problems
+
+
+def chosen_cells(spec: ExperimentSpec) -> CellPlan | None:
+    """Return which combinations `max_cells` leaves and what they cannot tell apart; `None` when all are run."""
+    if spec.max_cells is None or spec.variants:
+        return None
+    factors = dict(spec.factors) or _default_factors(spec)
+    _complete(factors, spec)
+    varied = {name: [_key(level) for level in levels] for name, levels in factors.items() if len(levels) > 1}
+    if prod(len(levels) for levels in varied.values()) <= spec.max_cells:
+        return None
+    return plan_cells(varied, max_cells=spec.max_cells, rng=spec.seed)
+
+
+def _combinations(
+    spec: ExperimentSpec, factors: Mapping[str, list[Any]]
+) -> tuple[list[tuple[Any, ...]], list[SpecProblem]]:
+    everything = list(itertools.product(*factors.values()))
+    if spec.max_cells is not None and spec.exclude:
+        message = "`max_cells` chooses combinations by itself and cannot go with `exclude`"
+        return everything, [SpecProblem(message, key="max_cells", fix="keep one of the two")]
+    try:
+        plan = chosen_cells(spec)
+    except StatsError as error:
+        return everything, [SpecProblem(str(error), key="max_cells", fix="allow more, or vary fewer factors")]
+    if plan is None:
+        return everything, []
+    kept = set(plan.keys)
+    varied = [place for place, levels in enumerate(factors.values()) if len(levels) > 1]
+    return [row for row in everything if tuple(_key(row[place]) for place in varied) in kept], []
+
+
+def _key(level: Any) -> str:
+    return level if isinstance(level, str) else dumps(level).decode()
 
 
 def _default_factors(spec: ExperimentSpec) -> dict[str, list[Any]]:
@@ -111,6 +151,8 @@ def _explicit(spec: ExperimentSpec) -> tuple[dict[str, Levels], list[SpecProblem
             message = f"is a duplicate of {twin!r}: the same levels"
             problems.append(SpecProblem(message, key=f"variants.{name}", fix="change a level or remove one of them"))
         variants[name] = complete
+    if spec.max_cells is not None:
+        problems.append(SpecProblem("`max_cells` goes with `factors`", key="max_cells", fix="remove it, or `variants`"))
     if spec.exclude:
         problems.append(SpecProblem("`exclude` goes with `factors`", key="exclude", fix="remove the variant itself"))
     return variants, problems
