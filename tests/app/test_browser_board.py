@@ -57,3 +57,26 @@ def test_a_chart_is_saved_as_png_svg_and_csv(browser: Any, tmp_path: Path, schem
         assert seen.foreign == []
         assert seen.errors == []
         context.close()
+
+
+def test_from_a_difference_to_the_trial_behind_it(browser: Any, tmp_path: Path) -> None:
+    root = tmp_path / ".bakeoff"
+    first, second = simulated(root), simulated(root, n=30)
+    with dashboard(root) as base:
+        context = browser.new_context(viewport={"width": 1280, "height": 900})
+        seen = Watched(context.new_page(), base)
+        page = seen.page
+        expect = sync_api.expect
+        page.goto(f"{base}/compare?run={second.run_id}&what=runs&before={first.run_id}&changes=all&tag=lang&tagged=en")
+        expect(page.get_by_text("14 items")).to_be_visible()  # of the first 40, those divisible by three
+        page.get_by_placeholder("in ids, inputs, expected, outputs").fill("message 27 ")
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("1 item", exact=True)).to_be_visible()
+        page.wait_for_url("**pick=i027**")
+        assert "q=message" in page.url
+        page.get_by_role("link", name="Whole trial").last.click()
+        expect(page.get_by_role("heading", name="Item i027")).to_be_visible()
+        assert f"run={second.run_id}" in page.url
+        assert seen.foreign == []
+        assert seen.errors == []
+        context.close()

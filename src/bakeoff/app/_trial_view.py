@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from bakeoff.app import _parts, _state
+from bakeoff.agents import trial_spans
+from bakeoff.app import _parts, _state, _timeline
 from bakeoff.app._text import call_cost, h, number
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def show_trial(trial: Trial) -> None:
         _state.html(_parts.wrap(f'<div class="bo-label">Answered {chips}</div>{_answered(trial)}{_guarded(trial)}'))
         _state.html(_scores(trial.scores))
     _state.html(_figures(trial))
+    _what_happened(trial)
     _extras(trial)
 
 
@@ -114,18 +116,32 @@ def _figures(trial: Trial) -> str:
     return _parts.tiles(entries)
 
 
+def _what_happened(trial: Trial) -> None:
+    spans = trial_spans(trial.trace)
+    if spans:
+        st.subheader("What happened, and when")
+        _state.html(_timeline.gantt(spans))
+        with st.container(horizontal=True, horizontal_alignment="right"):
+            st.download_button(
+                "CSV", data=lambda: _timeline.spans_csv(spans), mime="text/csv", on_click="ignore", type="tertiary",
+                file_name="spans.csv", key=f"spans_{trial.variant}_{trial.repeat}", help="The spans of this trial",
+            )  # fmt: skip
+    calls = _timeline.tool_table(trial.tool_calls)
+    if calls:
+        st.subheader("Tool calls")
+        _state.html(calls)
+
+
 def _extras(trial: Trial) -> None:
     parts = []
     if trial.messages and trial.inputs:
         parts.append(f'<div class="bo-label">Inputs</div>{_parts.pre(_pretty(trial.inputs))}')
     if trial.metadata:
         parts.append(f'<div class="bo-label">Metadata</div>{_parts.pre(_pretty(trial.metadata))}')
-    if trial.tool_calls:
-        parts.append(f'<div class="bo-label">Tool calls</div>{_parts.pre(trial.tool_calls)}')
     if trial.trace:
-        parts.append(f'<div class="bo-label">Trace</div>{_parts.pre(_pretty(list(trial.trace)))}')
+        parts.append(f'<div class="bo-label">Trace as it was written</div>{_parts.pre(_pretty(list(trial.trace)))}')
     if parts:
-        with st.expander("Inputs, metadata, tools, trace"):
+        with st.expander("Inputs, metadata, raw trace"):
             _state.html(_parts.wrap("".join(parts)))
     if len(trial.output) > 20_000:
         st.download_button(

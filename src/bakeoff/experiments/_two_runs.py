@@ -12,6 +12,8 @@ from bakeoff.experiments._analysis import analyse_cubes
 from bakeoff.experiments._cube import ItemInfo, ScoreCube, item_info, score_cubes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bakeoff.experiments._answer import Analysis
     from bakeoff.experiments._manifest import Manifest
     from bakeoff.experiments._store import LocalStore
@@ -27,6 +29,7 @@ def analyse_two(
     metric: str | None = None,
     alpha: float | None = None,
     margin: float | None = None,
+    pairs: Sequence[tuple[str, str]] | None = None,
 ) -> Analysis:
     """Compare the variants of a run with those of an earlier one, on the items that both have.
 
@@ -39,9 +42,10 @@ def analyse_two(
         metric: Metric to compare on; the earlier run's primary when omitted.
         alpha: Level, instead of the declared one.
         margin: Largest difference that does not matter, instead of the declared one.
+        pairs: (variant of the earlier run, variant of the later one) to compare, instead of those that both have.
 
     Raises:
-        SpecError: The runs share no item or no metric.
+        SpecError: The runs share no item or no metric, or a run does not have a variant.
     """
     first, second = store.manifest(baseline_run), store.manifest(candidate_run)
     name = metric or first.primary
@@ -55,7 +59,7 @@ def analyse_two(
     )
     if not len(shared):
         raise SpecError(f"{baseline_run!r} and {candidate_run!r} have no item in common (ids are compared)")
-    pairs = _pairs(first, second)
+    pairs = _pairs(first, second) if pairs is None else _known(first, second, pairs)
     one, two = cubes[0][name], cubes[1][name]
     repeats = max(one.values.shape[2], two.values.shape[2])
     labels: list[str] = []
@@ -92,6 +96,16 @@ def analyse_two(
 def _pairs(first: Manifest, second: Manifest) -> list[tuple[str, str]]:
     shared = [name for name in first.variant_names if name in second.variant_names]
     return [(name, name) for name in shared] or [(first.baseline, second.baseline)]
+
+
+def _known(first: Manifest, second: Manifest, pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    for run, names in ((first, [before for before, _ in pairs]), (second, [after for _, after in pairs])):
+        lost = next((name for name in names if name not in run.variant_names), None)
+        if lost is not None:
+            raise SpecError(
+                f"the run {run.run_id!r} has no variant {lost!r}; it has {', '.join(map(repr, run.variant_names))}"
+            )
+    return list(dict.fromkeys(pairs))
 
 
 def _padded(scores: np.ndarray, repeats: int) -> np.ndarray:

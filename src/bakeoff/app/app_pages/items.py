@@ -171,18 +171,12 @@ def _drill_down(manifest: Manifest, found: ItemPage) -> None:
             label_visibility="collapsed", scope=f"{manifest.run_id}{item}",
         )  # fmt: skip
         mine = [trial for trial in trials if trial.variant == variant]
-        repeat = 0
+        repeat = mine[0].repeat
         if len(mine) > 1:
-            repeat = int(
-                st.segmented_control(
-                    "Repeat",
-                    range(len(mine)),
-                    default=0,
-                    required=True,
-                    format_func=lambda r: f"repeat {r + 1}",
-                    label_visibility="collapsed",
-                    key=f"repeat_{item}_{variant}",
-                )
-                or 0
-            )
-    show_trial(mine[min(repeat, len(mine) - 1)])
+            picked = _state.choose(
+                "Repeat", [str(trial.repeat) for trial in mine], name="repeat", style="segments",
+                words=lambda r: f"repeat {int(r) + 1}", label_visibility="collapsed",
+                scope=f"{manifest.run_id}{item}{variant}",
+            )  # fmt: skip
+            repeat = int(picked)
+    show_trial(next((trial for trial in mine if trial.repeat == repeat), mine[0]))
