@@ -23,7 +23,7 @@ from bakeoff.app._draft import (
     to_yaml,
     try_evaluators,
 )
-from bakeoff.datasets import open_dataset
+from bakeoff.datasets import Dataset, DatasetSpec, open_dataset
 from bakeoff.errors import SpecError
 from bakeoff.experiments import LocalStore, load_experiment
 
@@ -160,3 +160,25 @@ def test_the_example_becomes_one_on_my_data(answers: list[str], kind: str, store
         checked.experiment.prompts["short"].render(checked.experiment.dataset.head(8)[7].inputs)
     )
     assert not adapt_example(draft, ["x"], items, name="mine"), "what a person may have changed is left alone"
+
+
+def test_a_data_set_that_is_open_already_changes_nothing(store: LocalStore, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("q,a\none,1\ntwo,2\n,3\n")
+    data = {"path": "x.csv", "inputs": ["q"], "expected": "a", "filter": "q <> ''"}
+    text = to_yaml({"name": "x", "dataset": data, "prompts": {"p": "{{ q }}", "r": "{{ q }}!"},
+                    "models": {"m": "sim/small"}, "evaluators": ["exact_match"]})  # fmt: skip
+    seen: list[object] = []
+
+    def opened(spec: DatasetSpec) -> Dataset:
+        seen.append(spec)
+        return open_dataset(spec, base_dir=tmp_path)
+
+    plain = check(text, folder=tmp_path, store=store)
+    quick = check(text, folder=tmp_path, store=store, opened=opened)
+    assert len(seen) == 1
+    assert quick.problems == plain.problems == ()
+    assert quick.plan == plain.plan
+    wrong = text.replace("x.csv", "nowhere.csv")
+    assert check(wrong, folder=tmp_path, store=store, opened=opened).problems == (
+        check(wrong, folder=tmp_path, store=store).problems
+    )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from bakeoff.app import _draft, _parts, _state
+from bakeoff.app import _design_factors, _draft, _parts, _state
 from bakeoff.app._text import clip, h, line, number
 from bakeoff.errors import SpecError
 from bakeoff.evaluators import evaluator_catalogue
@@ -24,7 +24,6 @@ _COMMON = (
     "label_match", "exact_match", "contains", "numeric", "regex", "json_valid", "json_schema", "token_f1", "length",
     "judge", "correctness", "rubric",
 )  # fmt: skip
-_VARIED = ("temperature", "top_p", "max_tokens", "reasoning_effort")
 
 
 def model_section(draft: Draft, *, scope: str) -> None:
@@ -59,7 +58,7 @@ def model_section(draft: Draft, *, scope: str) -> None:
         simple = {k: _plain(row.get(k)) for k in _SIMPLE if _plain(row.get(k)) is not None}
         found[name.strip()] = {"model": model.strip(), **simple, **rest} if simple or rest else model.strip()
     draft["models"] = found
-    _factors(draft, scope=scope)
+    _design_factors.factor_section(draft, scope=scope)
 
 
 def _model_row(name: str, entry: object) -> dict[str, Any]:
@@ -74,51 +73,6 @@ def _plain(value: object) -> object:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value.item() if hasattr(value, "item") else value
-
-
-def _factors(draft: Draft, *, scope: str) -> None:
-    """Vary a parameter as well, and leave combinations out."""
-    factors: dict[str, Any] = dict(draft.get("factors") or {})
-    by_hand = [name for name in factors if name not in ("prompt", "model", *_VARIED)]
-    if by_hand or draft.get("variants") or draft.get("targets"):
-        _state.html(
-            _parts.wrap(
-                '<div class="bo-soft">Variants are written out in the file; change them under “Edit as YAML”.</div>'
-            )
-        )
-        return
-    with st.expander("Vary a parameter, or leave combinations out"):
-        one, two = st.columns(2)
-        current = next((name for name in _VARIED if name in factors), "(nothing)")
-        options = ["(nothing)", *_VARIED]
-        varied = one.selectbox("Also vary", options, index=options.index(current), key=f"d_vary_{scope}")
-        levels = two.text_input(
-            "Levels, with commas", value=", ".join(map(str, factors.get(current, []))), key=f"d_levels_{scope}",
-            disabled=varied == "(nothing)", placeholder="0, 0.7",
-        )  # fmt: skip
-        prompts, models = list(draft.get("prompts") or {}), list(draft.get("models") or {})
-        pairs = [(p, m) for p in prompts for m in models]
-        gone = [(e.get("prompt"), e.get("model")) for e in draft.get("exclude") or [] if set(e) == {"prompt", "model"}]
-        out = st.multiselect(
-            "Leave out", pairs, default=[pair for pair in gone if pair in pairs], key=f"d_out_{scope}",
-            format_func=lambda pair: f"{pair[0]} on {pair[1]}",
-        )  # fmt: skip
-    parsed = [_level(part) for part in (levels or "").split(",") if part.strip()] if varied != "(nothing)" else []
-    draft.pop("factors", None)
-    draft.pop("exclude", None)
-    if parsed or out:
-        draft["factors"] = {"prompt": prompts, "model": models} | ({varied: parsed} if parsed else {})
-    if out:
-        draft["exclude"] = [{"prompt": p, "model": m} for p, m in out]
-
-
-def _level(text: str) -> str | int | float:
-    for kind in (int, float):
-        try:
-            return kind(text.strip())
-        except ValueError:
-            continue
-    return text.strip()
 
 
 def evaluator_section(draft: Draft, checked: Checked, *, scope: str) -> None:

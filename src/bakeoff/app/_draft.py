@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.app._text import h
+from bakeoff.datasets import DatasetSpec
 from bakeoff.errors import BakeoffError, SpecError, SpecProblem, StoreError
 from bakeoff.experiments import load_experiment, parse_spec, plan_run, write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from bakeoff.datasets import Dataset
     from bakeoff.experiments import Experiment, LocalStore, Plan
 
 __all__ = [
@@ -142,7 +144,14 @@ def from_yaml(text: str, *, file: Path | None = None) -> Draft:
     return {str(key): value for key, value in data.items()}
 
 
-def check(text: str, *, folder: Path, store: LocalStore, check_keys: bool = False) -> Checked:
+def check(
+    text: str,
+    *,
+    folder: Path,
+    store: LocalStore,
+    check_keys: bool = False,
+    opened: Callable[[DatasetSpec], Dataset] | None = None,
+) -> Checked:
     """Check a draft as `bakeoff validate` and `bakeoff plan` would; nothing is called.
 
     Args:
@@ -150,11 +159,21 @@ def check(text: str, *, folder: Path, store: LocalStore, check_keys: bool = Fals
         folder: Where its relative paths start.
         store: Where data sets are laid down, and earlier runs tell what to expect.
         check_keys: Whether a missing API key is a problem.
+        opened: Gives a data set that was read before, so that a large file is not read at every change.
     """
     path = folder / "draft.yaml"
     try:
         spec, _ = parse_spec(path, text=text)
-        experiment = load_experiment(spec, base_dir=folder, cache_dir=store.paths.datasets, check_keys=check_keys)
+        data = None
+        if opened is not None and spec.dataset.path is not None and not spec.targets:
+            try:
+                data = opened(spec.dataset)
+                spec = spec.model_copy(update={"dataset": DatasetSpec(path=spec.dataset.path)})
+            except BakeoffError:
+                data = None  # said below, with its place in the file
+        experiment = load_experiment(
+            spec, base_dir=folder, cache_dir=store.paths.datasets, data=data, check_keys=check_keys
+        )
         return Checked(experiment=experiment, plan=plan_run(experiment, store=store), problems=())
     except SpecError as error:
         return Checked(experiment=None, plan=None, problems=error.problems)

@@ -8,19 +8,23 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from bakeoff.app import _access, _design_data, _design_judge, _draft, _launch, _parts, _state
+from bakeoff.app import _access, _design_agent, _design_data, _design_judge, _draft, _launch, _parts, _state
 from bakeoff.app._pages import page
 from bakeoff.app._text import h, number
+from bakeoff.datasets import DatasetSpec, open_dataset
 from bakeoff.errors import BakeoffError, SpecError
 from bakeoff.reports import amount_usd, duration
 
 if TYPE_CHECKING:
     from bakeoff.app._draft import Checked, Draft
+    from bakeoff.datasets import Dataset
     from bakeoff.experiments import LocalStore, Manifest
 
 __all__ = ["draw"]
 
 _EXAMPLE = "Example: two prompts, simulated model"
+_HISTORY = "design_history"
+_STEPS_BACK = 60
 
 
 def draw() -> None:
@@ -47,12 +51,51 @@ def draw() -> None:
     if text != before and _may_settle():
         st.rerun()  # the sections above were drawn from what the draft was before
     st.session_state["design_settling"] = 0
+    _remember(text)
     checked = _check(text, folder)
+    if not by_hand and any(problem.key == "analysis.baseline" for problem in checked.problems):
+        _other_baseline(draft, folder)
+        st.rerun()
+    _note_variants(draft, checked)
     with side, st.container(key="design_side"):
         _planner(checked)
         _actions(draft, text, checked, store)
     with form:
         _file(text, _target(draft, folder))
+
+
+def _remember(text: str) -> None:
+    """Keep the state of the draft, to come back to."""
+    history: list[str] = st.session_state.setdefault(_HISTORY, [])
+    if not history or history[-1] != text:
+        history.append(text)
+        del history[:-_STEPS_BACK]
+
+
+def _undo() -> None:
+    """Go back to the draft as it was before the last change."""
+    history: list[str] = st.session_state.get(_HISTORY, [])
+    if len(history) > 1:
+        history.pop()
+        st.session_state["design_draft"] = _draft.from_yaml(history[-1])
+        st.session_state["design_generation"] = st.session_state.get("design_generation", 0) + 1
+
+
+def _note_variants(draft: Draft, checked: Checked) -> None:
+    """Remember which of how many variants is the baseline, for when it is renamed."""
+    names = list(checked.experiment.variants) if checked.experiment is not None else []
+    baseline = draft.get("analysis", {}).get("baseline")
+    if baseline in names:
+        st.session_state["design_baseline"] = (names.index(baseline), len(names))
+
+
+def _other_baseline(draft: Draft, folder: Path) -> None:
+    """Replace a baseline that is no variant any more: by the one in its place, else by the first."""
+    draft["analysis"] = {k: v for k, v in draft.get("analysis", {}).items() if k != "baseline"}
+    experiment = _check(_draft.to_yaml(draft), folder).experiment
+    place, count = st.session_state.get("design_baseline", (0, 0))
+    if experiment is not None and len(experiment.variants) == count:
+        draft["analysis"]["baseline"] = list(experiment.variants)[place]
 
 
 def _may_settle() -> bool:
@@ -67,9 +110,13 @@ def _load(store: LocalStore) -> Draft:
     files = {path.name: path for path in _draft.known_files(store)}
     runs = {f"Run {_state.run_label(m)}": m for m in store.runs()[:15]}
     options = [_EXAMPLE, *files, *runs]
-    pick, go = st.columns([5, 1], vertical_alignment="bottom")
+    pick, go, back = st.columns([4, 1, 1], vertical_alignment="bottom")
     chosen = pick.selectbox("Start from", options, key="design_from")
-    pressed = go.button("Load", icon=":material/file_open:", width="stretch")
+    pressed = go.button("Load", icon=":material/file_open:", width="stretch", help="“Undo” brings back what was here.")
+    back.button(
+        "Undo", icon=":material/undo:", width="stretch", on_click=_undo, key="design_undo",
+        disabled=len(st.session_state.get(_HISTORY, ())) < 2, help="Take back the last change of the form.",
+    )  # fmt: skip
     if pressed or "design_draft" not in st.session_state:
         try:
             st.session_state["design_draft"] = _source(str(chosen) if pressed else _EXAMPLE, files, runs, store)
@@ -113,7 +160,19 @@ def _moved(draft: Draft, old: Path, new: Path) -> Draft:
 
 @st.cache_resource(max_entries=24, show_spinner=False)
 def _checked(text: str, folder: str) -> Checked:
-    return _draft.check(text, folder=Path(folder), store=_state.the_store())
+    def opened(spec: DatasetSpec) -> Dataset:
+        file = Path(folder) / str(spec.path)
+        return _opened(spec.model_dump_json(), folder, file.stat().st_mtime_ns if file.exists() else 0)
+
+    return _draft.check(text, folder=Path(folder), store=_state.the_store(), opened=opened)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Reading the data …")
+def _opened(spec: str, folder: str, stamp: int) -> Dataset:
+    del stamp  # part of the key: a changed file is read anew
+    return open_dataset(
+        DatasetSpec.model_validate_json(spec), base_dir=Path(folder), cache_dir=_state.the_store().paths.datasets
+    )
 
 
 def _check(text: str, folder: Path) -> Checked:
@@ -131,19 +190,30 @@ def _form(draft: Draft, checked: Checked, folder: Path, *, scope: str) -> None:
     _design_data.data_section(draft, folder, scope=scope)
     if checked.experiment is not None:
         _design_data.preview(checked.experiment.dataset.head(3), len(checked.experiment.dataset))
-    if draft.get("prompts") or not draft.get("targets"):
-        st.subheader("3  Prompts")
+    st.subheader("3  What answers")
+    kind = _design_agent.what_answers(draft, known=_known_inputs(checked), scope=scope)
+    if kind == "file":
+        targets = {"targets": draft["targets"]}
+        _state.html(_parts.wrap(_parts.pre(_draft.to_yaml(targets), 4000)))
+    elif kind == "agent":
+        _design_agent.agent_section(draft, scope=scope)
+    else:
         _design_data.prompt_section(draft, checked, scope=scope)
         removed = st.session_state.pop("design_removed", None)
         if removed is not None:
             st.session_state["design_generation"] = st.session_state.get("design_generation", 0) + 1
             st.rerun()
+    if kind != "file" or draft.get("models"):
         st.subheader("4  Models")
         _design_judge.model_section(draft, scope=scope)
     st.subheader("5  Evaluators")
     _design_judge.evaluator_section(draft, checked, scope=scope)
     st.subheader("6  Analysis")
     _design_judge.analysis_section(draft, checked, scope=scope)
+
+
+def _known_inputs(checked: Checked) -> list[str]:
+    return list(checked.experiment.dataset.input_names) if checked.experiment is not None else []
 
 
 def _yaml_editor(draft: Draft, folder: Path, *, scope: str) -> None:
