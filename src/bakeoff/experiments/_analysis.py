@@ -72,6 +72,7 @@ def analyse(
     manifest = _with_primary(manifest, list(cubes), primary)
     if primary is not None:
         plan = replace(plan, margin=margin)  # a declared margin is meant for the declared metric
+    plan = replace(plan, unmeasured=tuple(name for name in plan.guardrails if name not in cubes))
     if segments is not None:
         plan = replace(plan, segments=tuple(segments))
     items = item_info(store, manifest)
@@ -88,7 +89,7 @@ def analyse(
     resources = read_resources(store, manifest)
     warnings = health_warnings(manifest, cubes, resources)
     confirmed = _confirmation(cubes.get(manifest.primary), analysed, manifest, plan, items, watch)
-    answer = _assemble(manifest, plan, analysed, resources, warnings, confirmed)
+    answer = _assemble(manifest, plan, analysed, resources, warnings, confirmed, watch)
     decides = cubes.get(manifest.primary)
     if decides is None or decides.is_label or watch is not None:
         return answer
@@ -163,6 +164,7 @@ def _assemble(
     resources: tuple[Resources, ...],
     warnings: tuple[str, ...],
     confirmed: Comparison | None = None,
+    watch: Watch | None = None,
 ) -> Analysis:
     trials = sum(entry.trials for entry in resources)
     spent = sum(entry.spent_usd for entry in resources)
@@ -175,7 +177,7 @@ def _assemble(
         primary=manifest.primary,
         alpha=plan.alpha,
         confidence=1 - plan.alpha,
-        correction=plan.correction,
+        correction=plan.correction if watch is None else "bonferroni",
         margin=plan.margin,
         dataset=f"{manifest.dataset_name} ({manifest.dataset_version[:12]})",
         n_items=manifest.dataset_items,
@@ -186,7 +188,7 @@ def _assemble(
         cost_usd=manifest.cost_usd if manifest.status in ("complete", "partial") else spent,
         seconds=manifest.seconds,
         headline=_failure(resources) or headline(analysed, manifest, plan),
-        methods=methods(analysed, manifest, plan),
+        methods=methods(analysed, manifest, plan, watched=None if watch is None else watch.method),
         allocation=allocation_words(manifest, trials, plan.alpha),
         confirmation=confirmed,
         metrics=analysed,
@@ -215,11 +217,15 @@ def _metric(
         role = "primary"
     elif cube.metric in plan.guardrails:
         role = "guardrail"
+        harm = plan.guardrails[cube.metric].harm
+        direction = direction if harm is None else harm == "lower"  # what is harm cannot be called better
     if role != "primary":  # margin and methods were declared for the metric that decides
         plan = replace(plan, margin=None, interval=None, test=None)
     comparisons: tuple[Comparison, ...] = ()
     if kind != "label":
-        comparisons = _comparisons(cube, kind, plan, items, direction, watch, share)
+        declared = head.score_kind if head is not None else None
+        asked = _stat_kind(declared or "continuous") if role == "primary" else _stat_kind(kind)
+        comparisons = _comparisons(cube, kind, plan, items, direction, watch, share, decided_as=asked)
         if role == "guardrail":
             comparisons = tuple(guarded(c, plan, direction, watched=watch is not None) for c in comparisons)
     return MetricAnalysis(
@@ -267,15 +273,16 @@ def _kind(cube: ScoreCube, declared: str | None) -> Literal["binary", "bounded",
 def _scores(
     cube: ScoreCube, kind: str, plan: Question, items: ItemInfo, watch: Watch | None, *, higher_is_better: bool
 ) -> tuple[VariantScore, ...]:
-    planned = cube.values.shape[1] * cube.values.shape[2]
+    counted = cube if watch is None else replace(cube, values=cube.values[:, watch.searched])
+    planned = counted.values.shape[1] * counted.values.shape[2]
     rows: list[VariantScore] = []
     for variant in cube.variants:
-        scores = cube.of(variant)
+        scores = counted.of(variant)
         present = ~np.isnan(scores)
         if kind == "label":
             estimate = Estimate(estimate=nan, low=nan, high=nan, n=0, method="none", reason="a label has no mean")
         elif watch is not None:
-            estimate = watched_estimate(scores, watch, items, kind=_stat_kind(kind), alpha=plan.alpha)
+            estimate = watched_estimate(cube.of(variant), watch, items, kind=_stat_kind(kind), alpha=plan.alpha)
         else:
             estimate = summarize(
                 scores, kind=_stat_kind(kind), clusters=items.clusters, weights=items.weights, confidence=1 - plan.alpha
@@ -313,6 +320,8 @@ def _comparisons(
     direction: bool | None,
     watch: Watch | None,
     share: float,
+    *,
+    decided_as: Kind,
 ) -> tuple[Comparison, ...]:
     higher_is_better = direction is not False
     if plan.explicit:
@@ -327,15 +336,16 @@ def _comparisons(
             pairs,
             watch,
             items,
-            kind=_stat_kind(kind),
+            kind=decided_as if watch.adaptive else _stat_kind(kind),  # as the allocation did: its decisions stand
             alpha=plan.alpha,
             alternative=plan.alternative,
             margin=plan.margin,
             higher_is_better=higher_is_better,
             share=share,
         )
+        seen = replace(cube, values=cube.values[:, watch.searched])
         return tuple(
-            _row(cube, candidate, baseline, difference, direction)
+            _row(seen, candidate, baseline, replace(difference, kind=_stat_kind(kind)), direction)
             for (candidate, baseline), difference in zip(pairs, watched, strict=True)
         )
     differences = [
@@ -439,7 +449,8 @@ def _confirmation(
     )
     higher = primary.higher_is_better is not False
     difference = _compared(part, winner, rival, primary.kind, plan, kept, higher_is_better=higher)
-    return _row(part, winner, rival, difference, primary.higher_is_better)
+    found = _row(part, winner, rival, difference, primary.higher_is_better)
+    return replace(found, words=f"On the {len(held):,} items held out to confirm the choice: {found.words}")
 
 
 def _label(

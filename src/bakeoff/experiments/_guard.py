@@ -37,9 +37,9 @@ def guarded(comparison: Comparison, question: Question, direction: bool | None, 
     return replace(comparison, guard=found, words=f"{comparison.words} As a guardrail: {found.reason}.")
 
 
-def guard_words(metrics: Sequence[MetricAnalysis], baseline: str) -> str:
-    """Say of each guardrail which variants are safe; empty when none was declared."""
-    parts: list[str] = []
+def guard_words(metrics: Sequence[MetricAnalysis], baseline: str, unmeasured: Sequence[str] = ()) -> str:
+    """Say of each guardrail which variants are safe, and which was never measured; empty when none was declared."""
+    parts = [f"{name} was never measured (no metric of this name)" for name in unmeasured]
     for metric in metrics:
         if metric.role != "guardrail":
             continue

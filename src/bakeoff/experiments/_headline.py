@@ -40,21 +40,34 @@ def headline(metrics: Sequence[MetricAnalysis], manifest: Manifest, plan: Questi
         for word, names in groups.items()
         if names
     ]
-    return f"On {primary.metric}: {'; '.join(parts)}.{guard_words(metrics, plan.baseline)}"
+    return f"On {primary.metric}: {'; '.join(parts)}.{guard_words(metrics, plan.baseline, plan.unmeasured)}"
 
 
-def methods(metrics: Sequence[MetricAnalysis], manifest: Manifest, plan: Question) -> str:
-    """Say which methods the numbers rest on, fit for a report."""
+def methods(
+    metrics: Sequence[MetricAnalysis], manifest: Manifest, plan: Question, *, watched: str | None = None
+) -> str:
+    """Say which methods the numbers rest on, fit for a report.
+
+    Args:
+        metrics: What was analysed.
+        manifest: The run.
+        plan: The question.
+        watched: How trials were allocated, when the numbers may be read while they grow; `None` for a complete,
+            fixed run.
+    """
     numeric = [metric for metric in metrics if metric.kind != "label"]
     results = [row.estimate for metric in numeric for row in metric.scores]
     results += [comparison.difference for metric in numeric for comparison in metric.comparisons]
     repeats = f", with {manifest.repeats} repeats averaged within the item" if manifest.repeats > 1 else ""
+    who = "Every variant answered the same" if watched is None else "Variants were dispatched over the same"
     design = (
-        f"Every variant answered the same {manifest.dataset_items:,} items{repeats}; the item is the unit of analysis. "
+        f"{who} {manifest.dataset_items:,} items{repeats}; the item is the unit of analysis. "
         "Failed and unscored trials are missing, never zero."
     )
     if not results:
         return design
+    if watched is not None:
+        return f"{design} {_watched_methods(numeric, plan, watched)}"
     sizes = [len(metric.comparisons) for metric in numeric]
     family = sum(sizes) if plan.family == "all" else max(sizes, default=0)
     if plan.family == "metric" and len(numeric) > 1:
@@ -72,6 +85,27 @@ def methods(metrics: Sequence[MetricAnalysis], manifest: Manifest, plan: Questio
         results, correction=plan.correction if family > 1 else "none", family_size=family or None, alpha=plan.alpha
     )
 
+
+def _watched_methods(numeric: Sequence[MetricAnalysis], plan: Question, watched: str) -> str:
+    how = "The run is not finished" if watched == "fixed" else f"Allocation was {watched}"
+    rows = [comparison.difference for metric in numeric for comparison in metric.comparisons]
+    named = dict.fromkeys(_ALWAYS_VALID.get(row.method, row.method.replace("_", " ")) for row in rows)
+    compared = f" Comparisons rest on the items that both variants answered: {'; '.join(named)}." if rows else ""
+    pairs = max((len(metric.comparisons) for metric in numeric), default=0)
+    shared = f" Alpha is shared equally over the {pairs} comparisons of a metric (Bonferroni)." if pairs > 1 else ""
+    return (
+        f"{how}, so all intervals and tests are always valid: they hold at whatever moment they are read, and are "
+        f"wider than those of a complete run.{compared}{shared} A variant is called better or worse when the "
+        f"always-valid test rejects at {plan.alpha:g} in all, equivalent when the running interval lies within the "
+        "declared margin, and inconclusive otherwise."
+    )
+
+
+_ALWAYS_VALID = {
+    "sequential_e_process": "e-processes on the items that separate two variants (Robbins 1970; Ramdas et al. 2023)",
+    "sequential_betting": "betting confidence sequences (Waudby-Smith and Ramdas 2024)",
+    "sequential_asymptotic": "asymptotic confidence sequences (Waudby-Smith et al. 2024)",
+}
 
 _SAID = {
     "better": "better than",

@@ -33,6 +33,8 @@ class Question:
     interval: str | None
     test: str | None
     seed: int
+    unmeasured: tuple[str, ...] = ()
+    """Declared guardrails for which the run has no metric."""
     explicit: tuple[tuple[str, str], ...] = ()
     """(candidate, baseline) pairs that replace `pairs`."""
 

@@ -1,0 +1,88 @@
+"""What a sceptical reader checks: verdict, counts, words and allocation must say the same thing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bakeoff.experiments import LocalStore
+from tests.experiments.test_analysis import analysed
+
+_EVALUATORS = """
+import json
+
+def passed(output):
+    return output == "1"
+
+def several(output):
+    return json.loads(output)
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> str:
+    """Give a file of evaluators as a user writes them: no kind and no direction declared."""
+    (tmp_path / "own.py").write_text(_EVALUATORS)
+    return str(tmp_path / "own.py")
+
+
+def _several(quality: np.ndarray, harm: np.ndarray) -> list[str]:
+    return [f'{{"ok": {str(bool(q)).lower()}, "harm": {h:.4f}}}' for q, h in zip(quality, harm, strict=True)]
+
+
+async def test_what_was_declared_harm_is_never_called_better(store: LocalStore, own: str) -> None:
+    rng = np.random.default_rng(1)
+    columns = {
+        "a": _several(rng.random(80) < 0.6, rng.normal(0.1, 0.02, 80)),
+        "b": _several(rng.random(80) < 0.6, rng.normal(0.3, 0.02, 80)),
+    }
+    guards: list[Any] = [{"metric": "several.harm", "margin": 0.1, "harm": "higher"}]
+    section = {"primary": "several.ok", "guardrails": guards}
+    analysis = await analysed(store, columns, {"python": f"{own}:several"}, analysis=section)
+    harm = analysis.metric("several.harm").comparisons[0]
+    assert harm.label == "worse"
+    assert (harm.improved, harm.regressed) == (0, 80)
+    assert "b is worse than a" in harm.words
+    ranked = sorted(analysis.metric("several.harm").scores, key=lambda row: row.rank)
+    assert [row.variant for row in ranked] == ["a", "b"]
+
+
+async def test_a_guardrail_that_nobody_measured_is_said(store: LocalStore, own: str) -> None:
+    columns = {"a": ['{"ok": true}'] * 40, "b": ['{"ok": true}'] * 40}
+    section: dict[str, Any] = {"primary": "several.ok", "guardrails": [{"metric": "several.toxcity", "margin": 0.1}]}
+    analysis = await analysed(store, columns, {"python": f"{own}:several"}, analysis=section)
+    assert "several.toxcity was never measured" in analysis.headline
+
+
+async def test_the_analysis_stands_by_what_the_allocation_decided(store: LocalStore, own: str) -> None:
+    """An evaluator of one's own declares no kind: the run stopped as `equivalent`, and the report says so too."""
+    base = np.random.default_rng(7).random(600) < 0.6
+    other = base.copy()
+    other[:3] = ~other[:3]
+    columns = {"a": [str(int(v)) for v in base], "b": [str(int(v)) for v in other]}
+    analysis = await analysed(
+        store, columns, {"python": f"{own}:passed"}, allocation={"method": "sequential"}, analysis={"margin": 0.05}
+    )
+    assert "b was decided (equivalent)" in analysis.allocation
+    assert analysis.trials < analysis.planned_trials
+    assert analysis.metric().comparisons[0].label == "equivalent"
+
+
+async def test_counts_of_an_allocated_run_are_those_of_its_estimates(store: LocalStore) -> None:
+    rng = np.random.default_rng(7)
+    columns = {
+        "a": [str(int(v)) for v in rng.random(600) < 0.4],
+        "b": [str(int(v)) for v in rng.random(600) < 0.8],
+    }
+    analysis = await analysed(store, columns, "exact_match", allocation={"method": "sequential", "confirm": 0.3})
+    row = analysis.metric().comparisons[0]
+    assert row.improved + row.regressed + row.same == row.difference.n_items < 420
+    assert {score.n_items for score in analysis.metric().scores} == {row.difference.n_items}
+    assert analysis.confirmation is not None
+    assert analysis.confirmation.words.startswith("On the 180 items held out to confirm the choice: b is better")
+    assert analysis.correction == "bonferroni"
+    assert "always valid" in analysis.methods
+    assert "Holm" not in analysis.methods
