@@ -262,15 +262,29 @@ evaluators:
 The kind of value decides the statistics: pass/fail is compared by McNemar's test, numbers by paired means. A metric has
 one kind for a whole run, so `threshold` is part of the spec and not chosen afterwards.
 
+## When a person should look
+
+Some answers are better left to people, and they wait in a queue of their own with the reason, the least sure first:
+
+- a jury whose confidence is below `escalate_below` (`judge: {jury: [...], escalate_below: 0.8}`), or that is split;
+- code on which the stages of `code_mesh` disagree (`consensus` below its `escalate_below`, 0.6);
+- what a [guard](../guards.md) with `action: escalate` stopped;
+- any evaluator of yours whose score has `escalate` in its details (with `escalate_because` and `confidence`, if known).
+
+The Label page of the dashboard shows the queue, without the variant; `bakeoff label RUN` lists it, `--to FILE.csv`
+writes it to be filled in, `--from FILE.csv` reads it back. Labels never overwrite scores. Since these are the hard
+answers and no random sample, `bakeoff calibrate` leaves them out unless their queue is named.
+
 Packages add evaluators through the entry point group `bakeoff.evaluators`.
 
 ## All evaluators
 """
 
 JUDGES = """A judge is a measuring instrument. Name a dated model version; `pin` the version of its prompt; measure it
-against human labels before you believe it; use `jury` or `samples` where it wavers, and read `confidence` in the
-details. Its cost stands on its scores and counts against the budget of the run. Material is shown between marks that
-it cannot forge, and the judge is told that it is never an instruction; that makes injection harder, not impossible.
+against human labels before you believe it; use `jury` or `samples` where it wavers, and `escalate_below` to hand what
+it is not sure of to people. Its cost stands on its scores and counts against the budget of the run. Material is shown
+between marks that it cannot forge, and the judge is told that it is never an instruction; that makes injection harder,
+not impossible.
 """
 
 

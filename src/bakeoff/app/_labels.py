@@ -9,7 +9,7 @@ import sqlite3
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bakeoff.errors import SpecError, StoreError
 
@@ -40,6 +40,8 @@ _MIGRATIONS = (
     """CREATE TABLE prompt_label (
          id INTEGER PRIMARY KEY, prompt TEXT NOT NULL, version TEXT NOT NULL, label TEXT NOT NULL,
          created_at TEXT NOT NULL);""",
+    """ALTER TABLE label_queue ADD COLUMN metric TEXT;
+       ALTER TABLE label_task ADD COLUMN reason TEXT NOT NULL DEFAULT '';""",
 )
 """Append only: a store of an older version is brought forward step by step."""
 
@@ -57,6 +59,8 @@ class Queue:
     guidelines: str
     guidelines_version: str
     n_tasks: int
+    metric: str | None = None
+    """Whose evaluator handed these answers over; `None` where they were drawn at random."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +75,8 @@ class Task:
     variant: str
     """In pairwise mode the one shown on the left."""
     other: str | None
+    reason: str = ""
+    """Why a person should look, for answers that were handed over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,12 +177,52 @@ class LabelStore:
             connection.execute("COMMIT")
         return next(entry for entry in self.queues() if entry.id == queue)
 
+    def escalated_queues(self, store: LocalStore, run_id: str) -> list[Queue]:
+        """Return a queue for each evaluator that hands answers of a run over to people, made or brought up to date.
+
+        An answer that was handed over once stays, whatever the run does later. The least sure stands first.
+        """
+        from bakeoff.experiments import escalated_question, read_escalated
+
+        found = read_escalated(store, run_id)
+        if not found:
+            return [entry for entry in self.queues(run_id) if entry.metric is not None]
+        manifest = store.manifest(run_id)
+        for metric in dict.fromkeys(one.metric for one in found):
+            mine = [one for one in found if one.metric == metric]
+            question, choices = escalated_question(manifest, metric, _words_of(store, run_id, metric))
+            version = hashlib.sha256(f"{question}\0".encode()).hexdigest()[:12]
+            with self._open() as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                row = connection.execute(
+                    "SELECT id FROM label_queue WHERE run_id = ? AND metric = ?", (run_id, metric)
+                ).fetchone()
+                queue = row[0] if row is not None else connection.execute(
+                    "INSERT INTO label_queue (name, run_id, mode, question, choices, guidelines, guidelines_version, "
+                    "seed, created_at, metric) VALUES (?, ?, 'single', ?, ?, '', ?, 0, ?, ?)",
+                    (f"escalated by {metric}", run_id, question, json.dumps(choices), version, _now(), metric),
+                ).lastrowid  # fmt: skip
+                there = set(
+                    connection.execute("SELECT item, repeat, variant FROM label_task WHERE queue = ?", (queue,))
+                )
+                new = [one for one in mine if (one.item, one.repeat, one.variant) not in there]
+                connection.executemany(
+                    "INSERT INTO label_task (queue, position, item, item_id, repeat, variant, other, reason) "
+                    "VALUES (?, ?, ?, ?, ?, ?, NULL, ?)",
+                    [
+                        (queue, len(there) + place, one.item, one.item_id, one.repeat, one.variant, one.reason)
+                        for place, one in enumerate(new)
+                    ],
+                )
+                connection.execute("COMMIT")
+        return [entry for entry in self.queues(run_id) if entry.metric is not None]
+
     def queues(self, run_id: str | None = None) -> list[Queue]:
         """Return the queues, newest first."""
         with self._open() as connection:
             rows = connection.execute(
                 "SELECT q.id, q.name, q.run_id, q.mode, q.question, q.choices, q.guidelines, q.guidelines_version, "
-                "count(t.id) FROM label_queue q LEFT JOIN label_task t ON t.queue = q.id "
+                "count(t.id), q.metric FROM label_queue q LEFT JOIN label_task t ON t.queue = q.id "
                 "WHERE ? IS NULL OR q.run_id = ? GROUP BY q.id ORDER BY q.id DESC",
                 (run_id, run_id),
             ).fetchall()
@@ -184,7 +230,7 @@ class LabelStore:
             Queue(
                 id=row[0], name=row[1], run_id=row[2], mode="pairwise" if row[3] == "pairwise" else "single",
                 question=row[4], choices=tuple(json.loads(row[5])), guidelines=row[6], guidelines_version=row[7],
-                n_tasks=row[8],
+                n_tasks=row[8], metric=row[9],
             )
             for row in rows
         ]  # fmt: skip
@@ -199,7 +245,7 @@ class LabelStore:
         """
         with self._open() as connection:
             row = connection.execute(
-                "SELECT t.id, t.position, t.item, t.item_id, t.repeat, t.variant, t.other FROM label_task t "
+                "SELECT t.id, t.position, t.item, t.item_id, t.repeat, t.variant, t.other, t.reason FROM label_task t "
                 "WHERE t.queue = ? AND NOT EXISTS (SELECT 1 FROM label_value v WHERE v.task = t.id AND v.annotator = ? "
                 "AND v.value IS NOT NULL "
                 "AND v.id = (SELECT max(id) FROM label_value WHERE task = t.id AND annotator = ?)) "
@@ -208,9 +254,17 @@ class LabelStore:
             ).fetchone()
         if row is None:
             return None
-        return Task(
-            id=row[0], position=row[1], item=row[2], item_id=row[3], repeat=row[4], variant=row[5], other=row[6]
-        )
+        return _task(row)
+
+    def tasks(self, queue: Queue) -> list[Task]:
+        """Return all tasks of a queue, in order."""
+        with self._open() as connection:
+            rows = connection.execute(
+                "SELECT id, position, item, item_id, repeat, variant, other, reason FROM label_task WHERE queue = ? "
+                "ORDER BY position",
+                (queue.id,),
+            ).fetchall()
+        return [_task(row) for row in rows]
 
     def add(self, queue: Queue, task: Task, annotator: str, value: str | None, *, note: str = "") -> None:
         """Keep a judgement as a new version; `None` takes the last one back. Nothing is ever overwritten.
@@ -240,7 +294,7 @@ class LabelStore:
         """Take back the annotator's newest judgement in a queue; say whether there was one."""
         with self._open() as connection:
             row = connection.execute(
-                "SELECT t.id, t.position, t.item, t.item_id, t.repeat, t.variant, t.other FROM label_value v "
+                "SELECT t.id, t.position, t.item, t.item_id, t.repeat, t.variant, t.other, t.reason FROM label_value v "
                 "JOIN label_task t ON t.id = v.task WHERE t.queue = ? AND v.annotator = ? AND v.value IS NOT NULL "
                 "AND v.id = (SELECT max(id) FROM label_value WHERE task = t.id AND annotator = v.annotator) "
                 "ORDER BY v.id DESC LIMIT 1",
@@ -248,10 +302,7 @@ class LabelStore:
             ).fetchone()
         if row is None:
             return False
-        task = Task(
-            id=row[0], position=row[1], item=row[2], item_id=row[3], repeat=row[4], variant=row[5], other=row[6]
-        )
-        self.add(queue, task, annotator, None)
+        self.add(queue, _task(row), annotator, None)
         return True
 
     def labels(self, queue: Queue) -> list[Label]:
@@ -287,6 +338,17 @@ class LabelStore:
         with self._open() as connection:
             rows = connection.execute("SELECT prompt, label, version FROM prompt_label ORDER BY id").fetchall()
         return {(prompt, label): version for prompt, label, version in rows}
+
+
+def _task(row: tuple[Any, ...]) -> Task:
+    names = ("id", "position", "item", "item_id", "repeat", "variant", "other", "reason")
+    return Task(**dict(zip(names, row, strict=True)))
+
+
+def _words_of(store: LocalStore, run_id: str, metric: str) -> list[str]:
+    """Return the words that the evaluator of a label metric used in a run."""
+    rows = store.scores(run_id, ["metric", "label"]).to_pylist()
+    return sorted({row["label"] for row in rows if row["metric"] == metric and row["label"] is not None})
 
 
 def _migrate(connection: sqlite3.Connection) -> None:

@@ -70,6 +70,8 @@ class TrialScore:
     error: str | None
     evaluator: str
     version: str
+    escalated: str | None = None
+    """Why a person should look."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,15 +262,17 @@ def trials_of_item(store: LocalStore, manifest: Manifest, item: int, *, variants
                 "SELECT * FROM trials WHERE item = ? AND variant IN (SELECT unnest(?))", [item, wanted]
             ).fetchall()
         ]
+        known = {row[0] for row in connection.execute("DESCRIBE scores").fetchall()}
+        asks = "escalated" if "escalated" in known else "NULL"  # a run of an older version
+        columns = f"variant, repeat, metric, value, label, type, reason, error, evaluator, version, {asks}"
         scores = connection.execute(
-            "SELECT variant, repeat, metric, value, label, type, reason, error, evaluator, version FROM scores "
-            "WHERE item = ? AND variant IN (SELECT unnest(?))",
+            f"SELECT {columns} FROM scores WHERE item = ? AND variant IN (SELECT unnest(?))",  # noqa: S608 - fixed words
             [item, wanted],
         ).fetchall()
     identity = str(trials[0]["item_id"]) if trials else ""
     inputs, expected, metadata = _item(store, manifest, identity)
     by_trial: dict[tuple[str, int], list[TrialScore]] = {}
-    for variant, repeat, metric, value, label, kind, reason, error, evaluator, version in scores:
+    for variant, repeat, metric, value, label, kind, reason, error, evaluator, version, escalated in scores:
         by_trial.setdefault((variant, repeat), []).append(
             TrialScore(
                 metric=metric,
@@ -279,6 +283,7 @@ def trials_of_item(store: LocalStore, manifest: Manifest, item: int, *, variants
                 error=error,
                 evaluator=evaluator or "",
                 version=version or "",
+                escalated=escalated,
             )
         )
     rows = sorted(trials, key=lambda row: (place.get(row["variant"], 0), row["repeat"]))

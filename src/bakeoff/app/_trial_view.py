@@ -86,13 +86,14 @@ def _scores(scores: Sequence[TrialScore]) -> str:
     rows = []
     for score in scores:
         said = score.error or score.reason or ""
+        asks = f"<small>asks for a person: {h(score.escalated, 300)}</small>" if score.escalated else ""
         value = "–" if score.value is None else number(score.value)
         value = ("pass" if score.value else "fail") if score.kind == "bool" and score.value is not None else value
         rows.append(
             f"<tr><td class=name>{h(score.metric, 60)}"
             f"<small>{h(score.evaluator, 40)} {h(score.version, 20)}</small></td>"
             f"<td><b>{h(score.label if score.label is not None else value, 60)}</b></td>"
-            f"<td>{h(said, 1500) or '<span class=bo-soft>no reason given</span>'}</td></tr>"
+            f"<td>{h(said, 1500) or '<span class=bo-soft>no reason given</span>'}{asks}</td></tr>"
         )
     return _parts.wrap(
         f'<div class="bo-scroll"><table><tr><th>Score</th><th>Value</th><th>Why</th></tr>{"".join(rows)}</table></div>'

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import typer
 
-from bakeoff.cli import _calibrate, _control, _define, _import, _look, _patterns, _regression, _run, _schedule, _serve
+from bakeoff.cli import (
+    _calibrate,
+    _control,
+    _define,
+    _import,
+    _label,
+    _look,
+    _patterns,
+    _regression,
+    _run,
+    _schedule,
+    _serve,
+)
 from bakeoff.cli._common import echo
 
 __all__ = ["app"]
@@ -29,6 +41,7 @@ for name, command in (
     ("runs", _look.runs),
     ("show", _look.show),
     ("compare", _look.compare),
+    ("label", _label.label),
     ("calibrate", _calibrate.calibrate),
     ("report", _look.report),
     ("export", _look.export),

@@ -310,6 +310,14 @@ class CodeTypes(_Issues):
 _STAGES = ("syntax", "style", "security", "types", "run")
 
 
+def _tell_stages(scores: Mapping[str, Score]) -> str:
+    """Say how many stages pass, and which do not."""
+    known = [score.value for score in scores.values() if isinstance(score.value, bool)]
+    failed = [name for name, score in scores.items() if score.value is False]
+    told = f"{sum(known)} of {len(known)} stages pass"
+    return f"{told}; failed: {', '.join(failed)}" if failed else told
+
+
 @evaluator("code_mesh")
 class CodeMesh(CodeCheck):
     """Judge Python code of the output by five independent stages, and by how far they agree.
@@ -319,7 +327,7 @@ class CodeMesh(CodeCheck):
 
     Value:
         One pass/fail metric for each stage, and `consensus` from 0 to 1. `escalate` in its details marks trials for a
-        human: stages disagree about code that passes or fails its tests.
+        human, who finds them with `bakeoff label` or on the Label page.
 
     Missing when:
         A stage has no value (its tool or the sandbox is missing, or there are no tests); the others stand.
@@ -385,7 +393,7 @@ class CodeMesh(CodeCheck):
             name=f"{self.metric}.consensus",
             value=share,
             error=None if known else "no stage has a value",
-            reason=f"{sum(known)} of {len(known)} stages pass" if known else None,
+            reason=_tell_stages(dict(zip(self.stages, scores, strict=True))) if known else None,
             details={"escalate": share is not None and 0 < share < self.escalate_below},
         )
         result: Mapping[str, Score] = named

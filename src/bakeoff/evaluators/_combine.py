@@ -96,6 +96,12 @@ class _Combination(Graded):
         costs = [score.cost_usd for score in scores if score.cost_usd is not None]
         parts = {f"{index + 1}.{score.name}": score.value for index, score in enumerate(scores)}
         details: Mapping[str, Any] = {**finding.details, "parts": parts}
+        asking = [score for score in scores if score.details.get("escalate")]
+        if asking:  # a part that asks for a person is not silenced by those beside it
+            because = "; ".join(f"{one.name}: {one.details.get('escalate_because') or one.reason}" for one in asking)
+            sure = [one.details["confidence"] for one in asking if "confidence" in one.details]
+            details = {**details, "escalate": True, "escalate_because": because}
+            details |= {"confidence": min(sure)} if sure else {}
         return self.conclude(finding._replace(details=details, cost_usd=math.fsum(costs) if costs else None))
 
 

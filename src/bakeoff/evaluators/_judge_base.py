@@ -284,7 +284,8 @@ class Judge(ModelJudge):
     quorum: PositiveInt | None = None
     """Fewest readable votes; more than half of all when omitted."""
     escalate_below: float | None = Field(default=None, ge=0, le=1)
-    """Confidence below which the trial is marked for a human (`escalate` in the details)."""
+    """Confidence below which the trial goes to people (`bakeoff label`, the Label page); needs several votes.
+    Confidence is the share of the votes that agree, or 1 - twice their standard deviation for numbers."""
 
     @field_validator("jury", mode="before")
     @classmethod
@@ -295,6 +296,8 @@ class Judge(ModelJudge):
     def _jury_fits(self) -> Self:
         if self.quorum is not None and self.quorum > len(self.jurors):
             raise ValueError(f"`quorum` is {self.quorum}, but there are {len(self.jurors)} votes")
+        if self.escalate_below is not None and len(self.jurors) < 2:
+            raise ValueError("`escalate_below` needs several votes to tell how sure they are; add `jury` or `samples`")
         if self.join in ("mean", "median") and self.raw_kind in ("binary", "label"):
             raise ValueError(f"`join: {self.join}` needs numbers, but {self.kind} gives {self.raw_kind} values")
         if self.parts and len(self.jurors) > 1:
@@ -327,7 +330,9 @@ class Judge(ModelJudge):
         try:
             value, confidence = self._joined([reading.value for reading in readings])
         except CannotScoreError as error:
-            return self._without_value(str(error), cost_usd, {"model": self.model, "escalate": True})
+            most = max(Counter(reading.value for reading in readings).values())
+            split = {"model": self.model, "escalate": True, "confidence": round(most / len(readings), 4)}
+            return self._without_value(str(error), cost_usd, {**split, "escalate_because": str(error)})
         details: dict[str, Any] = {**readings[0].details, "model": self.model, "answered_by": good[0].answered_by}
         details["attempts"] = sum(vote.attempts for vote in votes)
         if good[0].fingerprint:
@@ -339,6 +344,10 @@ class Judge(ModelJudge):
             details["confidence"] = round(confidence, 4)
             if self.escalate_below is not None:
                 details["escalate"] = confidence < self.escalate_below
+                votes_told = _tell_votes([reading.value for reading in readings])
+                details["escalate_because"] = (
+                    f"confidence {confidence:.2f} is below {self.escalate_below:g}: {votes_told}"
+                )
         reason = next((reading.reason for reading in readings if reading.value == value), readings[0].reason)
         parts = readings[0].details.get("parts")
         finding = Finding(parts if self.parts and isinstance(parts, Mapping) else value, reason, details, cost_usd)
@@ -390,6 +399,19 @@ class Judge(ModelJudge):
         mean = math.fsum(numbers) / len(numbers)
         spread = math.sqrt(math.fsum((number - mean) ** 2 for number in numbers) / len(numbers))
         return (median(numbers) if self.join == "median" else mean), max(0.0, 1 - 2 * spread)
+
+
+def _tell_votes(values: Sequence[ScoreValue]) -> str:
+    """Say how a jury voted.
+
+    Examples:
+        >>> _tell_votes([True, False, True]), _tell_votes([0.2, 0.9])
+        ('2 x pass, 1 x fail', '0.2, 0.9')
+    """
+    if all(isinstance(value, (bool, str)) for value in values):
+        words = [("pass" if value else "fail") if isinstance(value, bool) else value for value in values]
+        return ", ".join(f"{count} x {word}" for word, count in Counter(words).most_common())
+    return ", ".join(f"{value:.3g}" for value in values if not isinstance(value, str))
 
 
 def reference_text(context: EvaluatorContext, given: Any) -> str:

@@ -10,6 +10,7 @@ from bakeoff.experiments._calibration import (
 )
 from bakeoff.experiments._control import read_status, send_control
 from bakeoff.experiments._cube import ItemInfo, ScoreCube, item_info, score_cubes
+from bakeoff.experiments._escalated import Escalated, escalated_question, read_escalated
 from bakeoff.experiments._gate_spec import EscalateSpec, GatePolicy, GateRule
 from bakeoff.experiments._human_labels import HumanLabel, read_labels
 from bakeoff.experiments._insights import Insights, PassCurves, insights
@@ -46,6 +47,7 @@ __all__ = [
     "CalibratedVariant",
     "Comparison",
     "EscalateSpec",
+    "Escalated",
     "Experiment",
     "ExperimentSpec",
     "GatePolicy",
@@ -82,6 +84,7 @@ __all__ = [
     "analyse_two",
     "calibrate_judge",
     "default_store",
+    "escalated_question",
     "execute",
     "experiment_schema",
     "import_promptfoo",
@@ -91,6 +94,7 @@ __all__ = [
     "open_store",
     "parse_spec",
     "plan_run",
+    "read_escalated",
     "read_labels",
     "read_status",
     "recorded_notes",

@@ -15,6 +15,7 @@ import numpy as np
 from bakeoff.errors import SpecError, StatsError
 from bakeoff.experiments._answer import Analysis, Comparison, MetricAnalysis, Resources, VariantScore
 from bakeoff.experiments._cube import ItemInfo, ScoreCube, item_info, score_cubes
+from bakeoff.experiments._escalated import read_escalated
 from bakeoff.experiments._family import correct_together, metric_shares
 from bakeoff.experiments._guard import guarded
 from bakeoff.experiments._headline import headline, methods
@@ -87,7 +88,7 @@ def analyse(
         analysed = tuple(metric for metric in analysed if metric.metric in metrics)
         cubes = {name: cube for name, cube in cubes.items() if name in metrics}
     resources = read_resources(store, manifest)
-    warnings = health_warnings(manifest, cubes, resources)
+    warnings = health_warnings(manifest, cubes, resources, read_escalated(store, manifest.run_id))
     confirmed = _confirmation(cubes.get(manifest.primary), analysed, manifest, plan, items, watch)
     answer = _assemble(manifest, plan, analysed, resources, warnings, confirmed, watch)
     decides = cubes.get(manifest.primary)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
     from bakeoff.experiments._answer import Resources
     from bakeoff.experiments._cube import ScoreCube
+    from bakeoff.experiments._escalated import Escalated
     from bakeoff.experiments._manifest import Manifest
 
 __all__ = ["health_warnings"]
@@ -19,7 +21,10 @@ _FEW_ITEMS = 30
 
 
 def health_warnings(
-    manifest: Manifest, cubes: Mapping[str, ScoreCube], resources: Sequence[Resources]
+    manifest: Manifest,
+    cubes: Mapping[str, ScoreCube],
+    resources: Sequence[Resources],
+    escalated: Sequence[Escalated],
 ) -> tuple[str, ...]:
     """Return warnings in plain words, the most serious first."""
     warnings: list[str] = []
@@ -36,6 +41,7 @@ def health_warnings(
     warnings += _failures(resources)
     warnings += _guarded(resources)
     warnings += [f"{note[0].upper()}{note[1:]}." for note in manifest.notes if note]
+    warnings += _escalated(manifest, escalated)
     warnings += _unscored(manifest, cubes, resources)
     if manifest.dataset_items < _FEW_ITEMS:
         warnings.append(f"Only {manifest.dataset_items} items: expect to see large differences only.")
@@ -69,6 +75,13 @@ def _guarded(resources: Sequence[Resources]) -> list[str]:
     if not said:
         return []
     return [f"Guards acted, and the scores are those of the guarded answers: {'; '.join(said)}."]
+
+
+def _escalated(manifest: Manifest, escalated: Sequence[Escalated]) -> list[str]:
+    if not escalated:
+        return []
+    counts = ", ".join(f"{count} by {name}" for name, count in Counter(one.metric for one in escalated).items())
+    return [f"Answers wait for a person: {counts}. `bakeoff label {manifest.run_id}` and the Label page show them."]
 
 
 def _unequal(counts: np.ndarray) -> bool:

@@ -9,8 +9,6 @@ from bakeoff.experiments._messages import messages_for
 from bakeoff.gateway import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from bakeoff.datasets import Item
     from bakeoff.targets import TargetResult
 
@@ -75,26 +73,26 @@ def score_rows(scores: list[Score]) -> list[list[Any]]:
 
     A score that a person should look at has two entries more: the confidence of the jury, and why.
     """
-    return [
-        [s.name, s.value, s.reason, s.error, s.evaluator, s.version, s.cost_usd, *escalation(s.details)] for s in scores
-    ]
+    return [[s.name, s.value, s.reason, s.error, s.evaluator, s.version, s.cost_usd, *escalation(s)] for s in scores]
 
 
-def escalation(details: Mapping[str, Any]) -> list[Any]:
+def escalation(score: Score) -> list[Any]:
     """Return confidence and reason of a score that asks for a person; nothing for any other.
 
     Examples:
-        >>> escalation({"escalate": True, "confidence": 0.6667, "escalate_because": "2 of 3 said pass"})
-        [0.6667, '2 of 3 said pass']
-        >>> escalation({"confidence": 1.0, "escalate": False})
+        >>> details = {"escalate": True, "confidence": 0.6667, "escalate_because": "2 x pass, 1 x fail"}
+        >>> escalation(Score(name="polite", value=True, details=details))
+        [0.6667, '2 x pass, 1 x fail']
+        >>> escalation(Score(name="polite", value=True, details={"confidence": 1.0, "escalate": False}))
         []
     """
+    details = score.details
     if not details or not details.get("escalate"):
         return []
-    confidence = details.get("confidence")
-    because = details.get("escalate_because")
-    said = because if isinstance(because, str) else "the evaluator asks for a person"
-    return [float(confidence) if isinstance(confidence, int | float) else None, said]
+    # A consensus is its own confidence.
+    confidence = details.get("confidence", score.value if isinstance(score.value, float) else None)
+    because = details.get("escalate_because") or score.reason or score.error or "the evaluator asks for a person"
+    return [float(confidence) if isinstance(confidence, int | float) else None, str(because)]
 
 
 def scores_event(trial: dict[str, Any], scores: list[Score]) -> dict[str, Any]:

@@ -31,7 +31,13 @@ def draw() -> None:
         _state.html(_parts.empty("✎", "For editors", "Your role lets you read. Ask for the role editor to label."))
         return
     labels = LabelStore(_state.the_store().paths.control)
-    queues = labels.queues(manifest.run_id)
+    try:
+        waiting = labels.escalated_queues(_state.the_store(), manifest.run_id)
+    except BakeoffError as problem:
+        waiting: list[Queue] = []
+        _state.html(_parts.error(problem))
+    drawn = [queue for queue in labels.queues(manifest.run_id) if queue.metric is None]
+    queues = [*waiting, *drawn]
     if not queues:
         _state.html(_parts.empty("✎", "Nothing to label yet", "Draw answers of this run at random into a queue."))
         _new_queue(labels, manifest, expanded=True)
@@ -94,6 +100,9 @@ def _task(labels: LabelStore, queue: Queue, task: Task, manifest: Manifest, anno
         _answers(shown)
         note = st.text_input("Note", key=f"note_{task.id}", placeholder="optional: why")
         _buttons(labels, queue, task, annotator, note or "", key)
+    if task.reason:
+        with st.expander("Why it is here (look after you have judged)"):
+            _state.html(_parts.wrap(_parts.pre(task.reason)))
     with st.expander("Guidelines, expected answer"):
         if queue.guidelines:
             _state.html(_parts.wrap(_parts.pre(queue.guidelines)))
