@@ -118,6 +118,8 @@ class MlflowSpec(_Section):
     """`MLFLOW_TRACKING_URI` when omitted, else a SQLite file in the store."""
     experiment: str | None = None
     """Name of the MLflow experiment; this experiment's name when omitted."""
+    traces: bool = False
+    """Whether every trial is a trace as well, with its spans; logged in batches when the run is over."""
 
 
 class ExperimentSpec(_Section):

@@ -13,6 +13,7 @@ import yaml
 from bakeoff.errors import StoreError
 from bakeoff.experiments import analyse
 from bakeoff.mlflow._client import open_client, tracking_uri, without_secret
+from bakeoff.mlflow._traces import log_traces
 from bakeoff.reports import comparison_frame, leaderboard_frame
 
 if TYPE_CHECKING:
@@ -32,12 +33,13 @@ def log_run(store: LocalStore, run_id: str, spec: MlflowSpec) -> str:
 
     The parent run carries the spec, the leaderboard, the comparisons and the Parquet tables as artifacts; each
     variant is a child with its levels as parameters and its estimates as metrics. A comparison is logged under
-    `compare/<baseline>/<metric>/...`, as MLflow's own does. Logging the same run twice gives one MLflow run.
+    `compare/<baseline>/<metric>/...`, as MLflow's own does. Logging the same run twice gives one MLflow run. With
+    `spec.traces`, every trial is a trace, linked to the run of its variant.
 
     Args:
         store: Where the run is.
         run_id: The run.
-        spec: Tracking URI and experiment name.
+        spec: Tracking URI, experiment name, and whether to log traces.
 
     Raises:
         MissingExtraError: MLflow is not installed.
@@ -51,8 +53,12 @@ def log_run(store: LocalStore, run_id: str, spec: MlflowSpec) -> str:
         experiment = _experiment(client, spec.experiment or manifest.name, store, uri)
         _remove_earlier(client, experiment, run_id)
         parent = _parent(client, experiment, manifest, analysis)
-        for variant in manifest.variant_names:
-            _child(client, experiment, parent, variant, manifest, analysis)
+        children = {
+            variant: _child(client, experiment, parent, variant, manifest, analysis)
+            for variant in manifest.variant_names
+        }
+        if spec.traces:
+            log_traces(client, uri, experiment, store, run_id, children)
         _artifacts(client, parent, store, manifest, analysis)
         client.set_terminated(parent, status="FINISHED" if manifest.status == "complete" else "KILLED")
     except Exception as error:  # noqa: BLE001 - MLflow, SQLAlchemy and HTTP each have errors of their own
@@ -113,7 +119,7 @@ def _parent(client: MlflowClient, experiment: str, manifest: Manifest, analysis:
 
 def _child(
     client: MlflowClient, experiment: str, parent: str, variant: str, manifest: Manifest, analysis: Analysis
-) -> None:
+) -> str:
     info = next(entry for entry in manifest.variants if entry.name == variant)
     tags = {
         "mlflow.parentRunId": parent,
@@ -132,6 +138,7 @@ def _child(
         parameters["prompt_version"] = info.prompt_version
     _batch(client, run.info.run_id, parameters, _metrics(variant, analysis))
     client.set_terminated(run.info.run_id)
+    return str(run.info.run_id)
 
 
 def _metrics(variant: str, analysis: Analysis) -> dict[str, float]:
