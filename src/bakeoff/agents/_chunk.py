@@ -44,6 +44,9 @@ class Passage:
 def chunk(documents: Iterable[Document], spec: ChunkSpec) -> list[Passage]:
     """Cut documents into passages.
 
+    Raises:
+        MissingExtraError: `by: syntax`, without the extra `tree-sitter`.
+
     Examples:
         >>> from bakeoff.agents._spec import ChunkSpec
         >>> found = chunk([Document(id="a", text="One two. Three four. Five six.")], ChunkSpec(by="sentence", size=5))
@@ -70,6 +73,11 @@ def _pieces(document: Document, spec: ChunkSpec) -> Iterator[str]:
         yield from _packed(_SENTENCE.split(document.text), spec)
     elif spec.by == "heading":
         yield from _by_heading(document.text, spec)
+    elif spec.by == "syntax":
+        from bakeoff.agents._syntax import syntax_units
+
+        units = syntax_units(document.text, document.id, size=spec.size)
+        yield from _by_code(document, spec) if units is None else _packed(units, spec, joint="")
     else:
         yield from _by_code(document, spec)
 

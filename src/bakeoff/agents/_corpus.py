@@ -1,17 +1,15 @@
-"""Read the documents of a corpus: JSON lines, Markdown, HTML, text, code, DOCX, PDF."""
+"""Read the documents of a corpus: JSON lines, Markdown, HTML, saved pages, web archives, text, code, DOCX, PDF."""
 
 from __future__ import annotations
 
 import json
 import re
 import zipfile
-from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from typing_extensions import override
-
 from bakeoff.agents._chunk import Document
+from bakeoff.agents._web import ARCHIVES, SAVED, decode_page, page_text, read_archive, read_saved_page
 from bakeoff.datasets import bundled_file
 from bakeoff.errors import DatasetError, MissingExtraError, SpecError
 
@@ -23,7 +21,7 @@ __all__ = ["corpus_stamp", "read_corpus"]
 
 _CODE = (".py", ".js", ".ts", ".tsx", ".java", ".go", ".rs", ".c", ".h", ".cpp", ".cs", ".rb", ".php", ".sql", ".sh")
 _TEXT = (".md", ".markdown", ".txt", ".rst", ".yaml", ".yml", ".toml", *_CODE)
-_KINDS = (".jsonl", ".html", ".htm", ".docx", ".pdf", *_TEXT)
+_KINDS = (".jsonl", ".html", ".htm", *SAVED, *ARCHIVES, ".docx", ".pdf", *_TEXT)
 _MOST_BYTES = 50_000_000
 _WORD_XML = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 
@@ -43,7 +41,7 @@ def _path(corpus: str, base_dir: Path) -> Path:
 def _files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
-    return sorted(one for one in path.rglob("*") if one.is_file() and one.suffix.lower() in _KINDS)
+    return sorted(one for one in path.rglob("*") if one.is_file() and one.name.lower().endswith(_KINDS))
 
 
 def corpus_stamp(corpus: str, *, base_dir: Path) -> float:
@@ -65,7 +63,7 @@ def read_corpus(corpus: str, *, base_dir: Path) -> list[Document]:
 
     Raises:
         SpecError: There is no such file, it is too large, or it cannot be read.
-        MissingExtraError: A PDF, without the extra `documents`.
+        MissingExtraError: A PDF or a web archive, without the extra `documents`.
 
     Examples:
         >>> from pathlib import Path
@@ -92,13 +90,19 @@ def _read(path: Path, root: Path) -> Iterator[Document]:
     if kind == ".jsonl":
         yield from _json_lines(path)
         return
+    if path.name.lower().endswith(ARCHIVES):
+        yield from (Document(id=address, text=text) for address, text in read_archive(path))
+        return
     if kind == ".docx":
         text = _docx(path)
     elif kind == ".pdf":
         text = _pdf(path)
+    elif kind in SAVED:
+        text = read_saved_page(path)
+    elif kind in (".html", ".htm"):
+        text = page_text(decode_page(path.read_bytes()))
     else:
         text = path.read_bytes().decode("utf-8-sig", "replace")
-        text = _html(text) if kind in (".html", ".htm") else text
     if text.strip():
         yield Document(id=name, text=text)
 
@@ -118,46 +122,6 @@ def _json_lines(path: Path) -> Iterator[Document]:
             raise SpecError(f"{str(path)!r}, line {number}: the id {document.id!r} stands twice")
         seen.add(document.id)
         yield document
-
-
-class _Words(HTMLParser):
-    """Takes the text out of HTML; headings become Markdown headings, so that they can be cut at."""
-
-    _SKIP = frozenset({"script", "style", "noscript", "template", "svg", "nav"})
-    _BREAK = frozenset({"p", "div", "li", "tr", "br", "section", "article", "table", "ul", "ol", "pre", "blockquote"})
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
-        self._skipped = 0
-
-    @override
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in self._SKIP:
-            self._skipped += 1
-        elif re.fullmatch(r"h[1-6]", tag):
-            self.parts.append(f"\n\n{'#' * int(tag[1])} ")
-        elif tag in self._BREAK:
-            self.parts.append("\n")
-
-    @override
-    def handle_endtag(self, tag: str) -> None:
-        if tag in self._SKIP:
-            self._skipped = max(self._skipped - 1, 0)
-        elif re.fullmatch(r"h[1-6]", tag) or tag in self._BREAK:
-            self.parts.append("\n")
-
-    @override
-    def handle_data(self, data: str) -> None:
-        if not self._skipped:
-            self.parts.append(re.sub(r"\s+", " ", data))
-
-
-def _html(text: str) -> str:
-    parser = _Words()
-    parser.feed(text)
-    parser.close()
-    return re.sub(r"\n[ \t]*\n\s*", "\n\n", "".join(parser.parts)).strip()
 
 
 def _docx(path: Path) -> str:

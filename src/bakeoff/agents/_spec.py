@@ -369,7 +369,9 @@ class ToolSpec(_Section):
 class ChunkSpec(_Short):
     """How documents are cut. A plain string is short for `{by: ...}`."""
 
-    by: Literal["whole", "fixed", "sentence", "heading", "code"] = "whole"
+    by: Literal["whole", "fixed", "sentence", "heading", "code", "syntax"] = "whole"
+    """`code` needs nothing: Python by its own parser, other languages by lines that begin a definition; `syntax` cuts
+    Python, JavaScript and TypeScript by tree-sitter, into classes, functions and methods."""
     size: Annotated[int, Field(ge=5, le=100_000)] = 60
     """Most words of a piece."""
     overlap: NonNegativeInt = 0
@@ -420,8 +422,8 @@ class RetrievalSpec(_Section):
     """A corpus and how it is searched."""
 
     corpus: str
-    """`bundled:handbook-qa`, a .jsonl file with `id` and `text`, or a file or folder of Markdown, HTML, code, text,
-    PDF or DOCX."""
+    """`bundled:handbook-qa`, a .jsonl file with `id` and `text`, or a file or folder of Markdown, HTML, saved pages
+    (MHTML), web archives (WARC), code, text, PDF or DOCX."""
     chunk: ChunkSpec = ChunkSpec()
     method: Literal["bm25", "vector", "hybrid"] = "bm25"
     top_k: PositiveInt = 3
