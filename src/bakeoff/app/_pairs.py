@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from bakeoff.experiments import LocalStore, Manifest
 
-__all__ = ["PairFilter", "PairPage", "PairRow", "PairShow", "Side", "judges_of", "pair_page", "tag_values"]
+__all__ = ["PairFilter", "PairPage", "PairRow", "PairShow", "Side", "is_judge", "judges_of", "pair_page", "tag_values"]
 
 PairShow = Literal["improved", "regressed", "flipped", "changed", "failing", "errors", "judges", "all"]
 _MOST_TAGS = 200
@@ -185,7 +185,7 @@ def judges_of(*manifests: Manifest) -> tuple[str, ...]:
     Empty where fewer than two metrics can be held against each other, and no judge is a jury.
     """
     known = {metric.metric: metric for manifest in manifests for metric in manifest.metrics}
-    judges = [name for name, metric in known.items() if _is_judge(metric.evaluator)]
+    judges = [name for name, metric in known.items() if is_judge(metric.evaluator)]
     options = [known[name].spec.get(known[name].evaluator) or {} for name in judges]
     has_jury = any(given.get("jury") or (given.get("samples") or 1) > 1 for given in options)
     if len(judges) >= 2 or has_jury:
@@ -194,7 +194,8 @@ def judges_of(*manifests: Manifest) -> tuple[str, ...]:
     return tuple(checks) if len(checks) >= 2 else ()
 
 
-def _is_judge(kind: str) -> bool:
+def is_judge(kind: str) -> bool:
+    """Say whether an evaluator is a model's opinion."""
     from bakeoff.errors import EvaluatorError
     from bakeoff.evaluators import evaluator_class
 

@@ -19,7 +19,7 @@ from bakeoff.experiments._escalated import read_escalated
 from bakeoff.experiments._family import correct_together, metric_shares
 from bakeoff.experiments._guard import guarded
 from bakeoff.experiments._headline import headline, methods
-from bakeoff.experiments._health import health_warnings
+from bakeoff.experiments._health import health_warnings, version_warnings
 from bakeoff.experiments._question import Question
 from bakeoff.experiments._resources import read_resources
 from bakeoff.experiments._saved import allocation_words
@@ -88,7 +88,10 @@ def analyse(
         analysed = tuple(metric for metric in analysed if metric.metric in metrics)
         cubes = {name: cube for name, cube in cubes.items() if name in metrics}
     resources = read_resources(store, manifest)
-    warnings = health_warnings(manifest, cubes, resources, read_escalated(store, manifest.run_id))
+    warnings = (
+        *health_warnings(manifest, cubes, resources, read_escalated(store, manifest.run_id)),
+        *version_warnings(store, manifest),
+    )
     confirmed = _confirmation(cubes.get(manifest.primary), analysed, manifest, plan, items, watch)
     answer = _assemble(manifest, plan, analysed, resources, warnings, confirmed, watch)
     decides = cubes.get(manifest.primary)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bakeoff._arrow import floats
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -14,8 +16,9 @@ if TYPE_CHECKING:
     from bakeoff.experiments._cube import ScoreCube
     from bakeoff.experiments._escalated import Escalated
     from bakeoff.experiments._manifest import Manifest
+    from bakeoff.experiments._store import LocalStore
 
-__all__ = ["health_warnings"]
+__all__ = ["health_warnings", "version_warnings"]
 
 _FEW_ITEMS = 30
 
@@ -47,6 +50,26 @@ def health_warnings(
         warnings.append(f"Only {manifest.dataset_items} items: expect to see large differences only.")
     warnings += _copies(manifest, cubes)
     return tuple(warnings)
+
+
+def version_warnings(store: LocalStore, manifest: Manifest) -> tuple[str, ...]:
+    """Say which metrics hold scores of several versions of their evaluator: a trial may differ only in its ruler."""
+    table = store.scores(manifest.run_id, columns=["metric", "version"])
+    columns = [table.column(name).combine_chunks().dictionary_encode() for name in ("metric", "version")]
+    metrics, versions = (column.dictionary.to_pylist() for column in columns)
+    metric_codes, version_codes = (np.nan_to_num(floats(column.indices), nan=-1.0) for column in columns)
+    known = (metric_codes >= 0) & (version_codes >= 0)
+    found: dict[str, set[str]] = {}
+    for code in np.unique(metric_codes[known] * len(versions) + version_codes[known]).astype(np.int64).tolist():
+        metric, version = divmod(code, len(versions))
+        if versions[version]:
+            found.setdefault(metrics[metric], set()).add(versions[version])
+    return tuple(
+        f"The scores of {name} come from {len(several)} versions of its evaluator "
+        f"({', '.join(sorted(several)[:4])}): score all answers again with `bakeoff score`."
+        for name, several in sorted(found.items())
+        if len(several) > 1
+    )
 
 
 def _failures(resources: Sequence[Resources]) -> list[str]:
@@ -100,10 +123,18 @@ def _unscored(manifest: Manifest, cubes: Mapping[str, ScoreCube], resources: Seq
         lacking = answered - int((~np.isnan(cube.values)).sum())
         if lacking > 0:
             text = f"{lacking} answered trials have no score for {name}: they are missing, not zero."
+            if _scored_unequally(cube):
+                text += " The variants lack scores at different rates, so what remains may favour one of them."
             if cube.sample_error:
                 text += f" For instance: {cube.sample_error.splitlines()[0][:200]}."
             warnings.append(text)
     return warnings
+
+
+def _scored_unequally(cube: ScoreCube) -> bool:
+    lacking = np.isnan(cube.values).sum(axis=(1, 2)).astype(float)
+    counts = np.stack([lacking, cube.values[0].size - lacking], axis=1)
+    return len(counts) > 1 and bool(lacking.any()) and _unequal(counts)
 
 
 def _copies(manifest: Manifest, cubes: Mapping[str, ScoreCube]) -> list[str]:

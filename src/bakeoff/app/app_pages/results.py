@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from bakeoff.app import _details, _export, _parts, _shapes, _state
+from bakeoff.app import _cautions, _details, _export, _parts, _shapes, _state
 from bakeoff.app._charts import chart
 from bakeoff.app._pages import page
 from bakeoff.reports import amount_usd, duration, forest_figure
@@ -47,8 +47,9 @@ def draw() -> None:
     metric = analysis.metric(metric.metric)
     _state.html(_parts.hero(analysis, metric))
     _facts(analysis)
-    if analysis.warnings:
-        _state.html(_parts.warnings(analysis.warnings))
+    warnings = [*analysis.warnings, *_cautions.cautions(_state.the_store(), manifest, metric)]
+    if warnings:
+        _state.html(_parts.warnings(warnings))
     if metric.kind == "label":
         _details.label_counts(_state.the_store(), manifest, metric)
     else:

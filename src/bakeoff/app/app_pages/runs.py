@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from bakeoff.app import _access, _launch, _parts, _state
-from bakeoff.app._labels import LabelStore
+from bakeoff.app import _access, _attention, _launch, _parts, _state
 from bakeoff.app._pages import page
-from bakeoff.app._text import ago, h, line
+from bakeoff.app._text import ago, h
 from bakeoff.errors import BakeoffError
 from bakeoff.reports import amount_usd, duration
 
@@ -82,11 +81,19 @@ def _overview(found: Sequence[Manifest]) -> None:
                 (f"{len(found):,}", "runs"),
                 (f"{sum(m.status == 'running' for m in found):,}", "in progress"),
                 (f"{sum(m.counts.get('trials', 0) for m in recent):,}", "trials this week"),
-                (amount_usd(sum(m.cost_usd for m in recent)), "spent this week"),
+                (amount_usd(sum(_spent(m) for m in recent)), "spent this week"),
                 (f"{len(waiting):,}", "interrupted, to resume"),
             ]
         )
     )
+
+
+def _spent(manifest: Manifest) -> float:
+    """Return what a run has cost so far, in USD; while it goes on, by its own account."""
+    if manifest.status not in ("running", "interrupted"):
+        return manifest.cost_usd
+    status = _state.the_store().status(manifest.run_id) or {}
+    return max(manifest.cost_usd, float(status.get("spent_usd") or 0))
 
 
 @st.fragment(run_every=2)
@@ -120,54 +127,40 @@ def _in_progress(found: Sequence[Manifest]) -> None:
         st.page_link(page("live"), label="Watch", icon=":material/monitoring:", query_params={"run": running[0].run_id})
 
 
+_TONES = {"gate": "bad", "schedule": "bad", "verdict": "key", "run": "open", "labels": "other"}
+_MOST_NOTES = 8
+
+
 def _needs_you(found: Sequence[Manifest]) -> None:
-    """Show what waits for a person: verdicts that changed, runs to resume, labels wanted."""
-    notes = [f"{m.name} ({m.run_id[-4:]}) was interrupted: resume it on the Live page." for m in found if _is_stuck(m)]
-    notes = [*_changed_verdicts(found), *notes[:3], *_labels_wanted(found)]
-    if notes:
-        _state.html(_parts.warnings(notes[:6], "What needs a person"))
+    """Show what waits for a person, each with the way there."""
+    store = _state.the_store()
+    notes = [
+        *_attention.failed_gates(found, _gate_outcome),
+        *_attention.schedule_notes(store),
+        *_attention.changed_verdicts(found, lambda m: _state.analysis_of(m, primary_only=True)),
+        *_attention.interrupted(found),
+        *_attention.labels_wanted(store, found),
+    ][:_MOST_NOTES]
+    if not notes:
+        return
+    with st.container(border=True, key="card_attention", gap="small"):
+        _state.html(_parts.wrap("<b>What needs a person</b>"))
+        for place, note in enumerate(notes):
+            with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"note_{place}"):
+                with st.container(width="stretch", gap=None):
+                    said = f"{_parts.chip(note.kind, _TONES[note.kind])} <span>{h(note.text, 400)}</span>"
+                    _state.html(_parts.wrap(said, "bo-note"))
+                with st.container(width=92, gap=None):
+                    st.page_link(
+                        page(note.page), label="Look", icon=":material/arrow_forward:", query_params=note.query
+                    )
 
 
-def _is_stuck(manifest: Manifest) -> bool:
-    return manifest.status == "interrupted"
+def _gate_outcome(manifest: Manifest) -> tuple[str, str]:
+    from bakeoff.app import _gate_view
 
-
-def _labels_wanted(found: Sequence[Manifest]) -> list[str]:
-    path = _state.the_store().paths.control
-    if not path.exists():
-        return []
-    known = {m.run_id for m in found}
-    labels = LabelStore(path)
-    notes = []
-    for queue in labels.queues()[:10]:
-        done = len({(x.item_id, x.repeat, x.variant) for x in labels.labels(queue)})
-        if queue.run_id in known and done < queue.n_tasks:
-            notes.append(f"{queue.n_tasks - done:,} answers wait for labels in the queue {line(queue.name, 60)!r}.")
-    return notes[:2]
-
-
-def _changed_verdicts(found: Sequence[Manifest]) -> list[str]:
-    """Compare the newest run of each experiment with the one before."""
-    named: dict[str, list[Manifest]] = {}
-    for manifest in found:
-        if manifest.status == "complete":
-            named.setdefault(manifest.name, []).append(manifest)
-    notes: list[str] = []
-    for name, runs in list(named.items())[:8]:
-        if len(runs) < 2:
-            continue
-        new, old = _verdicts(runs[0]), _verdicts(runs[1])
-        changed = [pair for pair in new if pair in old and new[pair] != old[pair]]
-        notes += [f"{name}: {a} against {b} is now {new[a, b]}; it was {old[a, b]}." for a, b in changed[:2]]
-    return notes[:3]
-
-
-def _verdicts(manifest: Manifest) -> dict[tuple[str, str], str]:
-    try:
-        analysis = _state.analysis_of(manifest, primary_only=True)
-    except BakeoffError:
-        return {}
-    return {(c.candidate, c.baseline): c.label for m in analysis.metrics for c in m.comparisons}
+    result = _gate_view.decision(manifest, _gate_view.gate_yaml(manifest))
+    return result.outcome, result.headline
 
 
 def _card(manifest: Manifest) -> None:
