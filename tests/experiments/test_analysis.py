@@ -256,3 +256,14 @@ async def test_a_guardrail_without_a_margin_never_counts_as_safe(store: LocalSto
     )
     assert analysis.metric("json_valid").comparisons[0].guard is None
     assert "declare a margin" in analysis.headline
+
+
+async def test_words_say_what_the_corrected_test_says(store: LocalStore) -> None:
+    """A difference that is significant alone and not among its family is not called better or worse in words."""
+    columns = {"a": ["0"] * 5 + ["1"] * 35, "b": ["1"] * 40}  # 5 : 0, mid-p 1/32
+    same = [{"exact_match": {"name": name}} for name in ("first", "second", "third")]
+    analysis = await analysed(store, columns, "exact_match", evaluators=same)
+    rows = [metric.comparisons[0] for metric in analysis.metrics]
+    assert [row.difference.p_value for row in rows] == pytest.approx([1 / 32] * 3)
+    assert [row.label for row in rows] == ["better", "inconclusive", "inconclusive"]
+    assert [" is better than " in row.words for row in rows] == [True, False, False]

@@ -10,6 +10,7 @@ from bakeoff.experiments._calibration import (
 )
 from bakeoff.experiments._control import read_status, send_control
 from bakeoff.experiments._cube import ItemInfo, ScoreCube, item_info, score_cubes
+from bakeoff.experiments._duels import Duels, Preference, judge_pairs, rank_preferences
 from bakeoff.experiments._escalated import Escalated, escalated_question, read_escalated
 from bakeoff.experiments._gate_spec import EscalateSpec, GatePolicy, GateRule
 from bakeoff.experiments._human_labels import HumanLabel, read_labels
@@ -46,6 +47,7 @@ __all__ = [
     "CalibratedDifference",
     "CalibratedVariant",
     "Comparison",
+    "Duels",
     "EscalateSpec",
     "Escalated",
     "Experiment",
@@ -65,6 +67,7 @@ __all__ = [
     "MlflowSpec",
     "PassCurves",
     "Plan",
+    "Preference",
     "Progress",
     "PromptfooImport",
     "Resources",
@@ -90,10 +93,12 @@ __all__ = [
     "import_promptfoo",
     "insights",
     "item_info",
+    "judge_pairs",
     "load_experiment",
     "open_store",
     "parse_spec",
     "plan_run",
+    "rank_preferences",
     "read_escalated",
     "read_labels",
     "read_status",

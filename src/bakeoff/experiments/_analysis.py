@@ -25,7 +25,8 @@ from bakeoff.experiments._resources import read_resources
 from bakeoff.experiments._saved import allocation_words
 from bakeoff.experiments._segments import segment_of
 from bakeoff.experiments._watched import Watch, watch_of, watched_differences, watched_estimate
-from bakeoff.stats import Difference, Estimate, adjust, compare, decide, describe, summarize, tied_set
+from bakeoff.experiments._wording import comparison_words, verdict_label
+from bakeoff.stats import Difference, Estimate, adjust, compare, decide, summarize, tied_set
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -424,8 +425,8 @@ def _row(cube: ScoreCube, candidate: str, baseline: str, difference: Difference,
         improved=better,
         regressed=worse,
         same=same,
-        label=_label(word, direction),
-        words=_words(difference, candidate, baseline, cube.metric, direction),
+        label=verdict_label(word, direction),
+        words=comparison_words(difference, candidate, baseline, cube.metric, direction),
     )
 
 
@@ -455,24 +456,6 @@ def _confirmation(
     difference = _compared(part, winner, rival, primary.kind, plan, kept, higher_is_better=higher)
     found = _row(part, winner, rival, difference, primary.higher_is_better)
     return replace(found, words=f"On the {len(held):,} items held out to confirm the choice: {found.words}")
-
-
-def _label(
-    word: Literal["better", "worse", "equivalent", "inconclusive"], direction: bool | None
-) -> Literal["better", "worse", "higher", "lower", "equivalent", "inconclusive"]:
-    if direction is None and word in ("better", "worse"):
-        return "higher" if word == "better" else "lower"
-    return word
-
-
-def _words(difference: Difference, candidate: str, baseline: str, metric: str, direction: bool | None) -> str:
-    text = describe(difference, name=candidate, baseline=baseline, metric=metric)
-    if direction is None:
-        for word, neutral in (("better", "higher"), ("worse", "lower")):
-            text = text.replace(
-                f"{candidate} is {word} than {baseline}", f"{candidate} is {neutral} than {baseline}", 1
-            )
-    return text
 
 
 def _flips(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from bakeoff.experiments._wording import comparison_words, verdict_label
 from bakeoff.stats import adjust, decide
 
 if TYPE_CHECKING:
@@ -59,9 +60,8 @@ def _again(comparison: Comparison, p_adjusted: float, metric: MetricAnalysis, qu
     margin = question.margin if metric.role == "primary" else None
     difference = replace(comparison.difference, p_adjusted=p_adjusted)
     verdict = decide(difference, alpha=question.alpha, margin=margin, higher_is_better=direction is not False)
-    label = comparison.label
-    if verdict.word in ("inconclusive", "equivalent"):
-        label = verdict.word
-    elif label in ("inconclusive", "equivalent"):
-        label = verdict.word if direction is not None else "higher" if verdict.word == "better" else "lower"
-    return replace(comparison, difference=replace(difference, verdict=verdict), label=label)
+    difference = replace(difference, verdict=verdict)
+    words = comparison_words(difference, comparison.candidate, comparison.baseline, metric.metric, direction)
+    if comparison.guard is not None:
+        words = f"{words} As a guardrail: {comparison.guard.reason}."
+    return replace(comparison, difference=difference, label=verdict_label(verdict.word, direction), words=words)

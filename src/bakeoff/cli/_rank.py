@@ -1,0 +1,127 @@
+"""`bakeoff rank`: which variant is preferred, by a judge that sees two answers at a time, or by people."""
+
+from __future__ import annotations
+
+import asyncio
+from math import isnan
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bakeoff.cli._common import (
+    EnvFileOption,
+    JsonOption,
+    RunArgument,
+    StoreOption,
+    console,
+    load_env,
+    print_json,
+    printable,
+    store_at,
+    table,
+)
+from bakeoff.errors import SpecError
+
+if TYPE_CHECKING:
+    from bakeoff.experiments import Duels, LocalStore, Preference
+
+__all__ = ["rank"]
+
+
+def rank(
+    run_id: RunArgument = "latest",
+    judge: Annotated[
+        str | None, typer.Option("--judge", "-j", help="Model that prefers one of two answers.", show_default=False)
+    ] = None,
+    queue: Annotated[
+        str | None, typer.Option(help="Pairwise label queue of the dashboard: people prefer.", show_default=False)
+    ] = None,
+    criterion: Annotated[
+        str | None, typer.Option(help="What makes an answer better, in words.", show_default=False)
+    ] = None,
+    items: Annotated[
+        int | None, typer.Option(min=1, help="Judge so many items, at random.", show_default=False)
+    ] = None,
+    pairs: Annotated[str, typer.Option(help="`baseline`: each variant with it; or `all` pairs.")] = "baseline",
+    budget_usd: Annotated[float | None, typer.Option(min=0, help="Stop asking when this is spent.")] = None,
+    store: StoreOption = None,
+    env_file: EnvFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Rank the variants of a run by preference: blind, both orders, Bradley-Terry with intervals."""
+    from bakeoff.experiments import judge_pairs, rank_preferences
+
+    load_env(env_file)
+    kept = store_at(store)
+    found = kept.resolve(run_id)
+    if (judge is None) == (queue is None):
+        raise SpecError("say who prefers: --judge MODEL, or --queue NAME of a pairwise label queue")
+    if pairs not in ("baseline", "all"):
+        raise SpecError(f"--pairs must be 'baseline' or 'all', got {pairs!r}")
+    manifest = kept.manifest(found)
+    cost = 0.0
+    if judge is not None:
+        options = {"model": judge} | ({"criterion": criterion} if criterion is not None else {})
+        looks, cost = asyncio.run(judge_pairs(kept, found, options, items=items, pairs=pairs, budget_usd=budget_usd))
+    else:
+        looks = _of_people(kept, found, str(queue))
+    alpha = float(manifest.spec.get("analysis", {}).get("alpha", 0.05))
+    by = judge or f"people (queue {queue})"
+    result = rank_preferences(found, looks, baseline=manifest.baseline, by=by, cost_usd=cost, alpha=alpha)
+    if as_json:
+        print_json(result.to_dict())
+        return
+    _print(result)
+
+
+def _of_people(store: LocalStore, run_id: str, name: str) -> list[Preference]:
+    """Read the pairwise labels of a queue; the answer on the left counts as shown first."""
+    from bakeoff.app._labels import LabelStore
+    from bakeoff.experiments import Preference
+
+    known = LabelStore(store.paths.control).queues(run_id) if store.paths.control.exists() else []
+    queues = [entry for entry in known if entry.mode == "pairwise" and entry.name == name]
+    if not queues:
+        fix = "make one on the Label page of `bakeoff ui`"
+        raise SpecError(f"run {run_id!r} has no pairwise label queue {name!r}; {fix}")
+    points = {"tie": 0.5}
+    return [
+        Preference(
+            item_id=label.item_id, first=label.variant, second=label.other,
+            outcome=points.get(label.value, float(label.value == label.variant)), by=label.annotator,
+        )
+        for label in LabelStore(store.paths.control).labels(queues[0])
+        if label.other is not None
+    ]  # fmt: skip
+
+
+def _print(result: Duels) -> None:
+    from rich.text import Text
+
+    from bakeoff.reports import amount_usd
+
+    ranking = result.ranking
+    order = sorted(range(len(ranking.variants)), key=lambda index: -ranking.strength[index])
+
+    def number(value: float) -> str:
+        return "-" if isnan(value) else f"{value:+.2f}"
+
+    rows = [
+        (
+            ranking.variants[index] + (" (baseline)" if ranking.variants[index] == result.baseline else ""),
+            number(float(ranking.strength[index])),
+            f"{number(float(ranking.low[index]))} to {number(float(ranking.high[index]))}",
+            f"{ranking.rank_low[index]}"
+            if ranking.rank_low[index] == ranking.rank_high[index]
+            else f"{ranking.rank_low[index]} to {ranking.rank_high[index]}",
+        )
+        for index in order
+    ]
+    columns = ["variant", "strength (log-odds)", "interval", "rank"]
+    table(f"preferred by {result.by}: {result.n_pairs:,} looks at pairs", columns, rows, right=(1, 2, 3))
+    for sentence in result.sentences:
+        console().print(Text(printable(sentence)))
+    if result.n_failed:
+        console().print(Text(f"! {result.n_failed:,} looks have no verdict and are left out", style="yellow"))
+    if result.cost_usd:
+        console().print(f"Judging cost {amount_usd(result.cost_usd)}.")
