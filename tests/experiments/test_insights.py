@@ -139,3 +139,43 @@ async def test_everything_is_plain_json(store: LocalStore, tmp_path: Path) -> No
     found = await factorial(store, tmp_path, cells(30, GAIN), factors=LEVELS, repeats=2)
     text = json.dumps(found.to_dict(), allow_nan=False)
     assert json.loads(text)["effects"]["means"][0]["cell"] == ["plain", "small"]
+
+
+async def test_the_bayesian_reading_is_the_beta_posterior_of_discordant_items(store: LocalStore) -> None:
+    """Beta(wins + 1/2, losses + 1/2) above 1/2, by scipy."""
+    from scipy import stats
+
+    a = ["1"] * 20 + ["0"] * 20
+    b = ["1"] * 15 + ["0"] * 5 + ["1"] * 12 + ["0"] * 8
+    found = await looked(store, {"a": a, "b": b})
+    (entry,) = found.choice.probabilities
+    assert entry.reading.p_better == pytest.approx(float(stats.beta(12.5, 5.5).sf(0.5)), abs=1e-9)
+    assert any("better than a with probability" in sentence for sentence in found.sentences)
+    turned = await looked(store, {"a": a, "b": b}, evaluators=[{"exact_match": {"not": True}}])
+    assert turned.choice.probabilities[0].reading.p_better == pytest.approx(1 - entry.reading.p_better)
+
+
+async def test_what_a_success_costs_and_the_cheapest_that_is_good_enough(store: LocalStore) -> None:
+    """Cost per success by hand: everything spent over everything right."""
+    spec = {
+        "name": "cost",
+        "dataset": {"rows": [{"id": f"i{i}", "q": f"{i}+{i}", "expected": str(2 * i)} for i in range(120)]},
+        "prompts": {"p": "{{ q }}"},
+        "models": {
+            name: {"model": f"sim/{name}", "params": {"sim": {"time_scale": 0}}} for name in ("large", "medium")
+        },
+        "evaluators": ["contains"],
+        "analysis": {"margin": 0.2},
+        "mlflow": False,
+    }
+    manifest = await execute(load_experiment(spec, cache_dir=store.paths.datasets), store=store.paths)
+    found = insights(store, manifest.run_id)
+    cost = store.trials(manifest.run_id, ["variant", "cost_usd"]).to_pylist()
+    score = store.scores(manifest.run_id, ["variant", "value"]).to_pylist()
+    for name, estimate in found.choice.success_costs:
+        spent = sum(row["cost_usd"] for row in cost if row["variant"] == name)
+        right = sum(row["value"] for row in score if row["variant"] == name)
+        assert estimate.estimate == pytest.approx(spent / right)
+        assert estimate.low < estimate.estimate < estimate.high
+    assert found.choice.cheapest is not None
+    assert found.choice.cheapest.reason in found.sentences

@@ -52,6 +52,8 @@ def print_insights(found: Insights, *, points: bool) -> None:
     """Print what the factors do, how often k answers suffice, and what else the run says."""
     from rich.text import Text
 
+    from bakeoff.reports import amount_usd
+
     scale, unit = (100, " pts") if points else (1, "")
 
     def gap(value: float) -> str:
@@ -80,6 +82,12 @@ def print_insights(found: Insights, *, points: bool) -> None:
         ]
         columns = ["variant", "", *(f"k={k + 1}" for k in ks)]
         table(f"{found.metric}: pass@k and pass^k", columns, rows, right=tuple(range(2, 2 + len(ks))))
+    if found.choice.success_costs:
+        rows = [
+            (name, amount_usd(cost.estimate), _span(amount_usd(cost.low), amount_usd(cost.high)))
+            for name, cost in found.choice.success_costs
+        ]
+        table(f"{found.metric}: what one success costs", ["variant", "USD", "interval"], rows, right=(1, 2))
     for sentence in found.notes:
         console().print(Text(f"- {printable(sentence)}"))
     if found.notes:

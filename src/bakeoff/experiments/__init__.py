@@ -8,6 +8,7 @@ from bakeoff.experiments._calibration import (
     JudgeCalibration,
     calibrate_judge,
 )
+from bakeoff.experiments._choice import Choice, Probability
 from bakeoff.experiments._control import read_status, send_control
 from bakeoff.experiments._cube import ItemInfo, ScoreCube, item_info, score_cubes
 from bakeoff.experiments._duels import Duels, Preference, judge_pairs, rank_preferences
@@ -46,6 +47,7 @@ __all__ = [
     "AnalysisSpec",
     "CalibratedDifference",
     "CalibratedVariant",
+    "Choice",
     "Comparison",
     "Duels",
     "EscalateSpec",
@@ -68,6 +70,7 @@ __all__ = [
     "PassCurves",
     "Plan",
     "Preference",
+    "Probability",
     "Progress",
     "PromptfooImport",
     "Resources",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bakeoff.experiments._answer import null_nan, to_plain
+from bakeoff.experiments._choice import Choice, choice_of
 from bakeoff.experiments._cube import item_info, score_cubes
 from bakeoff.experiments._effects import factor_effects
 from bakeoff.experiments._question import Question
@@ -51,6 +52,8 @@ class Insights:
     """Where the noise of the difference (of the score, for one variant) comes from; needs repeats."""
     passes: tuple[PassCurves, ...] = ()
     """For pass/fail metrics with repeats."""
+    choice: Choice = field(default_factory=Choice)
+    """Probability of being better, cost of a success, the cheapest variant that is good enough."""
     dead_items: tuple[str, ...] = ()
     """Ids of items on which every answer of every variant scored the same."""
     suspect_items: tuple[str, ...] = ()
@@ -73,6 +76,7 @@ class Insights:
         for name in ("best", "noise"):
             value = getattr(self, name)
             data[name] = None if value is None else asdict(value)
+        data["choice"] = asdict(self.choice)
         data["passes"] = [asdict(curves) for curves in self.passes]
         data["effects"] = None
         if self.effects is not None:
@@ -114,11 +118,13 @@ def insights(store: LocalStore, run_id: str) -> Insights:
     best = _best(cube, items, question, direction)
     noise, noise_words = _noise(cube, manifest)
     passes = _passes(cube, items, question)
+    choice = choice_of(store, manifest, cube, items, question, higher_is_better=direction)
     dead, suspect = _items(cube, items, direction)
     sentences = [
         *(effects.sentences if effects is not None else [why_not] if why_not else []),
         *(effects.warnings if effects is not None else ()),
         *([f"{best.sentence[0].upper()}{best.sentence[1:]}"] if best is not None else []),
+        *choice.sentences,
         *noise_words,
         *_item_words(dead, suspect, len(items.ids)),
     ]
@@ -129,6 +135,7 @@ def insights(store: LocalStore, run_id: str) -> Insights:
         best=best,
         noise=noise,
         passes=passes,
+        choice=choice,
         dead_items=dead,
         suspect_items=suspect,
         sentences=tuple(sentences),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Float = NDArray[np.float64]
 
-__all__ = ["TRADE_AXES", "TradeAxis", "TradeOff", "trade_axes", "trade_off"]
+__all__ = ["TRADE_AXES", "TradeAxis", "TradeOff", "cost_by_item", "trade_axes", "trade_off"]
 
 TradeAxis = Literal["cost", "latency_p50", "latency_p95", "latency_mean", "ttft_p50", "output_tokens", "input_tokens"]
 """What quality is weighed against; less is better."""
@@ -119,6 +119,17 @@ def trade_off(
         for axis in axes
     )
     return TradeOff(metric=metric, axes=axes, higher_is_better=direction, front=front, spread=spread)
+
+
+def cost_by_item(store: LocalStore, manifest: Manifest, *, items: int) -> NDArray[np.float64]:
+    """Return what an answer cost in USD, averaged over repeats, shape (variants, items); `nan` where not known.
+
+    Args:
+        store: Where the run is.
+        manifest: The run.
+        items: Number of items, at least.
+    """
+    return _item_means(store, manifest, ["cost_usd"], items=items)["cost_usd"]
 
 
 def _interval(row: Float, quantile: float | None, clusters: NDArray[np.int64] | None, confidence: float) -> Estimate:

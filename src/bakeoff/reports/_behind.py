@@ -6,6 +6,8 @@ import html
 from math import isnan
 from typing import TYPE_CHECKING
 
+from bakeoff.reports._bar import amount_usd
+
 if TYPE_CHECKING:
     from bakeoff.experiments import Insights
     from bakeoff.stats import Estimate
@@ -20,7 +22,7 @@ def behind_section(found: Insights, *, points: bool) -> str:
         found: Insights of the run.
         points: Whether differences are written in points of a pass rate.
     """
-    parts = [_effects(found, points=points), _passes(found)]
+    parts = [_effects(found, points=points), _passes(found), _success_costs(found)]
     if found.notes:
         parts.append(f"<ul>{''.join(f'<li>{html.escape(sentence)}</li>' for sentence in found.notes)}</ul>")
     body = "".join(part for part in parts if part)
@@ -63,6 +65,16 @@ def _passes(found: Insights) -> str:
         "<h2 class=next>One answer, or the best of several</h2><p class=words>pass@k: the chance that one of k answers "
         f"is right; pass^k: that all k are.</p><table><tr><th>Variant</th><th></th>{head}</tr>{rows}</table>"
     )
+
+
+def _success_costs(found: Insights) -> str:
+    rows = "".join(
+        f"<tr><td>{html.escape(name)}</td><td class=n>{amount_usd(cost.estimate)}</td>"
+        f"<td class=n>{amount_usd(cost.low)} to {amount_usd(cost.high)}</td></tr>"
+        for name, cost in found.choice.success_costs
+    )
+    head = "<tr><th>Variant</th><th class=n>USD</th><th class=n>Interval</th></tr>"
+    return f"<h2 class=next>What one success costs</h2><table>{head}{rows}</table>" if rows else ""
 
 
 def _share(estimate: Estimate) -> str:
