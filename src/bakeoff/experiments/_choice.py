@@ -126,14 +126,13 @@ def _probability_words(probabilities: tuple[Probability, ...], cube: ScoreCube) 
     best = max(probabilities, key=lambda entry: entry.reading.estimate)
     reading, scale = best.reading, 100 if _is_unit(cube) else 1
     unit = " points" if _is_unit(cube) else ""
-    return [
-        (
-            f"Read the Bayesian way: {best.variant} is better than {best.baseline} with probability "
-            f"{_chance(reading.p_better)}; choosing it wrongly would cost {scale * reading.loss_if_candidate:.2g}{unit} on "
-            f"average, keeping {best.baseline} {scale * reading.loss_if_baseline:.2g}{unit}. A description, not a rule for "
-            "stopping early."
-        )
-    ]
+    wrongly, kept = (f"{scale * loss:.2g}{unit}" for loss in (reading.loss_if_candidate, reading.loss_if_baseline))
+    said = (
+        f"Read the Bayesian way: {best.variant} is better than {best.baseline} with probability "
+        f"{_chance(reading.p_better)}; choosing it wrongly would cost {wrongly} on average, keeping {best.baseline} "
+        f"{kept}. A description, not a rule for stopping early."
+    )
+    return [said]
 
 
 def _chance(p: float) -> str:
