@@ -361,7 +361,10 @@ def _comparisons(
     rows: list[Comparison] = []
     for (candidate, baseline), difference, p in zip(pairs, differences, adjusted, strict=True):
         corrected = replace(difference, p_adjusted=float(p))
-        verdict = decide(corrected, alpha=plan.alpha, margin=plan.margin, higher_is_better=higher_is_better)
+        level = plan.alpha if plan.correction == "none" else plan.alpha / len(pairs)
+        verdict = decide(
+            corrected, alpha=plan.alpha, margin=plan.margin, higher_is_better=higher_is_better, level=level
+        )
         rows.append(_row(cube, candidate, baseline, replace(corrected, verdict=verdict), direction))
     return tuple(rows)
 
@@ -471,6 +474,9 @@ def _flips(
 
     gaps = means(candidate) - means(baseline)
     gaps = gaps[~np.isnan(gaps)]
-    up, down = int((gaps > 1e-12).sum()), int((gaps < -1e-12).sum())
+    noise = 2e-14 * max(
+        (float(np.abs(side[~np.isnan(side)]).max(initial=0.0)) for side in (candidate, baseline)), default=0.0
+    )
+    up, down = int((gaps > noise).sum()), int((gaps < -noise).sum())
     same = len(gaps) - up - down
     return (up, down, same) if higher_is_better else (down, up, same)

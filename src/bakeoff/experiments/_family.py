@@ -48,18 +48,31 @@ def correct_together(metrics: Sequence[MetricAnalysis], question: Question) -> l
         shares = metric_shares([m.metric for m in metrics if m.comparisons], primaries[0], question)
         weights = [shares[metric.metric] / len(metric.comparisons) for metric, _ in pairs]
     found = adjust([c.difference.p_value for _, c in pairs], method=question.correction, weights=weights)
-    adjusted = iter(found.tolist())
+    if question.correction == "none":
+        parts = [1.0] * len(pairs)
+    else:
+        even = weights or [1.0] * len(pairs)
+        parts = [weight / sum(even) for weight in even]
+    adjusted = iter(zip(found.tolist(), parts, strict=True))
     return [
-        replace(metric, comparisons=tuple(_again(c, next(adjusted), metric, question) for c in metric.comparisons))
+        replace(metric, comparisons=tuple(_again(c, *next(adjusted), metric, question) for c in metric.comparisons))
         for metric in metrics
     ]
 
 
-def _again(comparison: Comparison, p_adjusted: float, metric: MetricAnalysis, question: Question) -> Comparison:
+def _again(
+    comparison: Comparison, p_adjusted: float, share: float, metric: MetricAnalysis, question: Question
+) -> Comparison:
     direction = metric.higher_is_better
     margin = question.margin if metric.role == "primary" else None
     difference = replace(comparison.difference, p_adjusted=p_adjusted)
-    verdict = decide(difference, alpha=question.alpha, margin=margin, higher_is_better=direction is not False)
+    verdict = decide(
+        difference,
+        alpha=question.alpha,
+        margin=margin,
+        higher_is_better=direction is not False,
+        level=question.alpha * share,
+    )
     difference = replace(difference, verdict=verdict)
     words = comparison_words(difference, comparison.candidate, comparison.baseline, metric.metric, direction)
     if comparison.guard is not None:

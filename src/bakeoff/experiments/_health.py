@@ -47,7 +47,8 @@ def health_warnings(
     warnings += _escalated(manifest, escalated)
     warnings += _unscored(manifest, cubes, resources)
     if manifest.dataset_items < _FEW_ITEMS:
-        warnings.append(f"Only {manifest.dataset_items} items: expect to see large differences only.")
+        count = "1 item" if manifest.dataset_items == 1 else f"{manifest.dataset_items} items"
+        warnings.append(f"Only {count}: expect to see large differences only.")
     warnings += _copies(manifest, cubes)
     return tuple(warnings)
 

@@ -188,6 +188,11 @@ def _margin_sentences(experiment: Experiment, design: ComparisonDesign, n_items:
     margin = experiment.spec.analysis.margin
     if margin is None:
         return ()
+    if design.kind == "continuous" and design.sd is None:
+        amount = _amount(margin, design.kind)
+        return (
+            f"Whether a variant can be called equivalent within {amount} depends on a spread that is not known yet.",
+        )
     same = replace(design, goal="equivalence", correction="none", looks=1)
     power = planned_power(n_items, margin, design=same)
     if power != power:

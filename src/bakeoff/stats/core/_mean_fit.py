@@ -23,6 +23,9 @@ ClusterVariance = Literal["cr0", "cr1", "cr2", "cluster_means"]
 
 
 ROUNDING = 1e-12
+"""Of sums over a cluster, on the scale of the scores."""
+ROUNDING_OF_ONE = 2e-14
+"""Of a single score less the mean: some ninety units in the last place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +63,7 @@ def fit_mean(
         if n == 1:
             return MeanFit(mean=mean, se=nan, df=nan, n_units=1)
         residuals = values - mean
-        residuals[np.abs(residuals) < ROUNDING * scale] = 0.0
+        residuals[np.abs(residuals) < ROUNDING_OF_ONE * scale] = 0.0
         return MeanFit(mean=mean, se=sqrt(float(residuals @ residuals) / (n - 1) / n), df=n - 1.0, n_units=n)
     w = np.ones(n) if weights is None else weights
     if codes is None:
@@ -71,11 +74,11 @@ def fit_mean(
     sums, totals = sums[kept], totals[kept]
     if variance == "cluster_means":
         return fit_mean(sums / totals, scale=scale)
-    return _robust_fit(sums, totals, variance, scale)
+    return _robust_fit(sums, totals, variance, scale * (ROUNDING_OF_ONE if codes is None else ROUNDING))
 
 
-def _robust_fit(sums: Float, totals: Float, variance: ClusterVariance, scale: float) -> MeanFit:
-    """Fit from the weighted sum and total weight of each cluster."""
+def _robust_fit(sums: Float, totals: Float, variance: ClusterVariance, noise: float) -> MeanFit:
+    """Fit from the weighted sum and total weight of each cluster; what is within `noise` of the mean is the mean."""
     n_units, weight = sums.size, float(totals.sum())
     if n_units == 0:
         return MeanFit(mean=nan, se=nan, df=nan, n_units=0)
@@ -84,7 +87,7 @@ def _robust_fit(sums: Float, totals: Float, variance: ClusterVariance, scale: fl
         return MeanFit(mean=mean, se=nan, df=nan, n_units=n_units)
     share = totals / weight
     scores = sums / weight - mean * share
-    scores[np.abs(scores) < ROUNDING * scale * share] = 0.0
+    scores[np.abs(scores) < noise * share] = 0.0
     if variance == "cr2":
         b2 = share**2 / (1 - share)
         df = 1.0 / float(np.sum(share**2) + np.sum(b2) ** 2 - np.sum(b2**2))

@@ -322,6 +322,9 @@ def _power(n: int, difference: float, design: ComparisonDesign) -> float:
         p10, p01 = _discordant_rates(difference, design)
         return mcnemar_power_always_valid(n, p10=p10, p01=p01, alpha=design.alpha_per_test)
     alpha = _level(n, design)
+    flips = design.looks == 1 and design.goal == "difference" and design.test_for(n) == "sign_flip"
+    if flips and alpha < 0.5**n * (1 if design.one_sided else 2):
+        return 0.0  # all items pointing one way would not be enough
     if design.test in ("mcnemar_midp", "tango", "score"):
         return _binary_power(n, difference, design, alpha)
     effective = n / design.design_effect

@@ -244,7 +244,8 @@ def _too_few_discordant(m: int, test: str, alpha: float) -> tuple[str, ...]:
     smallest = 0.5**m if test == "mcnemar_midp" else 2 * 0.5**m
     if m == 0 or smallest <= alpha:
         return ()
-    return (f"only {m} items separate the two: no result with so few can be significant at {alpha:.3g}",)
+    what = "1 item separates" if m == 1 else f"{m} items separate"
+    return (f"only {what} the two: no result with so few can be significant at {alpha:.3g}",)
 
 
 def _difference(

@@ -156,7 +156,9 @@ def paired_test(pairs: Pairs, name: str, alternative: Alternative, rng: np.rando
         tested = mcnemar(table, method=method, alternative=alternative)
         return replace(tested, direction=_sign(table.candidate_only - table.baseline_only))
     if name in _FLIPS:
-        tested = sign_flip(pairs.difference, alternative=alternative, mid_p=name == "sign_flip_midp", rng=rng)
+        tested = sign_flip(
+            pairs.difference, alternative=alternative, mid_p=name == "sign_flip_midp", tail_bound=True, rng=rng
+        )
         return replace(tested, direction=_sign(tested.statistic))
     if name == "wilcoxon":
         from bakeoff.stats.two._wilcoxon import wilcoxon
@@ -177,8 +179,9 @@ def paired_test(pairs: Pairs, name: str, alternative: Alternative, rng: np.rando
             alternative=alternative,
         )
     p, reason = _no_spread_p(fit, alternative)
+    method = name if fit.mean == 0 or p != p else "sign_test"
     return TestResult(
-        p_value=p, n=fit.n_units, method=name, direction=_sign(fit.mean), alternative=alternative, reason=reason
+        p_value=p, n=fit.n_units, method=method, direction=_sign(fit.mean), alternative=alternative, reason=reason
     )
 
 

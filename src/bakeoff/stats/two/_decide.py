@@ -9,7 +9,7 @@ from bakeoff.errors import StatsError
 from bakeoff.stats.core._checks import check_alpha, is_number
 from bakeoff.stats.core._dist import critical_value, norm_ppf
 from bakeoff.stats.core._result import Verdict
-from bakeoff.stats.words._format import format_interval, format_p, format_value, supported_decimals
+from bakeoff.stats.words._format import format_interval, format_p, format_span, format_value, supported_decimals
 
 if TYPE_CHECKING:
     from bakeoff.stats.core._result import Difference
@@ -29,7 +29,12 @@ def check_margin(margin: float | None) -> float | None:
 
 
 def decide(
-    difference: Difference, *, alpha: float = 0.05, margin: float | None = None, higher_is_better: bool = True
+    difference: Difference,
+    *,
+    alpha: float = 0.05,
+    margin: float | None = None,
+    higher_is_better: bool = True,
+    level: float | None = None,
 ) -> Verdict:
     """Turn a comparison into one word.
 
@@ -51,6 +56,8 @@ def decide(
         alpha: Chance accepted of calling a difference that is not there.
         margin: Largest difference that does not matter, on the scale of the score.
         higher_is_better: False for costs, latencies and error counts.
+        level: What is left of `alpha` for this comparison within its family; what an inconclusive verdict says
+            about differences that could be shown, and items needed, is at this level. `alpha` when omitted.
 
     Returns:
         Verdict.
@@ -79,13 +86,15 @@ def decide(
     if p <= alpha:
         word = "better" if (difference.estimate > 0) == higher_is_better else "worse"
         return Verdict(word=word, because=_decided(difference, alpha, p))
-    return Verdict(word="inconclusive", because=_undecided(difference, alpha, margin, p))
+    level = alpha if level is None else min(alpha, check_alpha(level))
+    return Verdict(word="inconclusive", because=_undecided(difference, alpha, margin, p, level))
 
 
 def smallest_detectable(difference: Difference, *, alpha: float = 0.05, power: float = 0.8) -> float:
     """Compute the true difference that a design this noisy detects with the given power.
 
-    (t_(1-alpha/2) + z_power) * SE. It describes the design, not the observed difference.
+    (t_(1-alpha/2) + z_power) * SE, t_(1-alpha) for a one-sided test. It describes the design, not the observed
+    difference.
 
     Examples:
         >>> from bakeoff.stats import compare
@@ -97,7 +106,8 @@ def smallest_detectable(difference: Difference, *, alpha: float = 0.05, power: f
     if not difference.se > 0:
         return nan
     df = difference.df if difference.df == difference.df else inf
-    return (critical_value(1 - alpha, df) + float(norm_ppf(power))) * difference.se
+    sides = 1 if difference.alternative == "two-sided" else 2
+    return (critical_value(1 - sides * min(alpha, 0.49), df) + float(norm_ppf(power))) * difference.se
 
 
 def inner_interval(d: Difference, alpha: float) -> tuple[float, float]:
@@ -113,13 +123,12 @@ def inner_interval(d: Difference, alpha: float) -> tuple[float, float]:
 
 def _facts(d: Difference) -> str:
     points = d.kind != "continuous"
-    decimals = supported_decimals(d.low, d.high)
+    decimals = supported_decimals(d.low, d.high, estimate=d.estimate)
     value = format_value(d.estimate, decimals, signed=True, points=points)
     unit = " points" if points else ""
     if d.low != d.low or d.high != d.high:
         return f"{value}{unit} ({d.reason or 'no interval'})"
-    interval = format_interval(d.low, d.high, decimals, signed=True, points=points)
-    return f"{value}{unit} ({100 * d.confidence:g}% interval {interval})"
+    return f"{value}{unit} ({100 * d.confidence:g}% interval {format_span(d.low, d.high, decimals, points=points)})"
 
 
 def _corrected(d: Difference) -> bool:
@@ -173,21 +182,47 @@ def _plain(value: float, points: bool) -> str:
     return f"{100 * value:.3g}" if points else f"{value:.3g}"
 
 
-def _undecided(d: Difference, alpha: float, margin: float | None, p: float) -> str:
+_TESTED = {"greater": "higher", "less": "lower"}
+
+
+def _least_p(d: Difference) -> float:
+    """Return the smallest p-value that the test can give with so many items: all of them pointing one way."""
+    if not d.paired or not d.test.startswith(("sign_flip", "mcnemar_midp", "mcnemar_exact")):
+        return 0.0
+    halved = "midp" in d.test
+    return 0.5**d.n_items * (1 if d.alternative != "two-sided" else 2) * (0.5 if halved else 1)
+
+
+def _undecided(d: Difference, alpha: float, margin: float | None, p: float, level: float) -> str:
     text = f"{_facts(d)}; {_p_words(d, p)} is above {alpha:g}."
     if _excludes_zero(d) and not _corrected(d):
         text += " Borderline: the interval just excludes 0, the test does not reject; the test made this verdict."
-    detectable = smallest_detectable(d, alpha=alpha)
+    if _excludes_zero(d) and _corrected(d):
+        text += " The interval is that of this comparison alone; corrected for all of them it is not enough."
+    if d.alternative in _TESTED and d.estimate * (1 if d.alternative == "greater" else -1) < 0:
+        text += f" Only a {_TESTED[d.alternative]} score was tested for, as declared: the other way nothing is claimed."
+    items = f"{d.n_items:,} item{'' if d.n_items == 1 else 's'}"
+    least = _least_p(d)
+    if d.n_items and least > level:
+        return (
+            f"{text} {items[0].upper()}{items[1:]} cannot show any difference: the smallest p-value possible "
+            f"{'before correction ' if level < alpha else ''}is {least:.2g}, and {level:.2g} is needed."
+        )
+    detectable = smallest_detectable(d, alpha=level)
     if not isfinite(detectable) or d.n_items == 0:
         return text
     points = d.kind != "continuous"
     unit = " points" if points else ""
     if points and detectable >= 1:
-        return text + f" {d.n_items:,} items are too few to show any difference."
+        return text + f" {items} {'is' if d.n_items == 1 else 'are'} too few to show any difference."
     target = margin if margin is not None and margin < detectable else detectable / 2
     needed = ceil(d.n_items * (detectable / target) ** 2)
     magnitude = 10 ** max(len(str(needed)) - 2, 0)
+    total = -(-needed // magnitude) * magnitude
+    more = f"{total:,} items"
+    if 0 < d.n < d.n_items and d.method.startswith(("cr", "cluster")):
+        more += f" in {ceil(total * d.n / d.n_items):,} clusters like these"
     return text + (
-        f" These {d.n_items:,} items can show a difference of about {_plain(detectable, points)}{unit} (80% power); "
-        f"one of {_plain(target, points)}{unit} would take about {-(-needed // magnitude) * magnitude:,} items."
+        f" These {items} can show a difference of about {_plain(detectable, points)}{unit} (80% power); "
+        f"one of {_plain(target, points)}{unit} would take about {more}."
     )

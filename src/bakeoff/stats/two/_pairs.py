@@ -10,7 +10,7 @@ import numpy as np
 from bakeoff.errors import StatsError
 from bakeoff.stats.core._checks import as_scores
 from bakeoff.stats.core._items import as_weights, encode_clusters, identical_repeats, item_means
-from bakeoff.stats.core._mean_fit import MeanFit, fit_mean
+from bakeoff.stats.core._mean_fit import ROUNDING_OF_ONE, MeanFit, fit_mean
 from bakeoff.stats.two._paired_binary import PairedTable
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def make_pairs(
         w = None if w is not None and not w.any() else w
     difference = a_means - b_means
     scale = float(max(np.abs(a_means).max(), np.abs(b_means).max())) if a_means.size else 0.0
-    difference[np.abs(difference) < 1e-13 * scale] = 0.0
+    difference[np.abs(difference) < ROUNDING_OF_ONE * scale] = 0.0
     return Pairs(
         candidate=a_means,
         baseline=b_means,

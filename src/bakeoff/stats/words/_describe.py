@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bakeoff.stats.core._result import Difference, Estimate
-from bakeoff.stats.words._format import format_interval, format_p, format_value, supported_decimals
+from bakeoff.stats.words._format import format_interval, format_p, format_span, format_value, supported_decimals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +57,7 @@ _TESTS = {
     "cr1_t": "a cluster-robust (CR1) t test",
     "cr2_t": "a cluster-robust (CR2) t test with Satterthwaite degrees of freedom",
     "cluster_means_t": "a t test on cluster means",
+    "sign_test": "the sign test where every item differs by the same amount",
     "sign_flip": "a sign-flip permutation test (Fisher 1935)",
     "sign_flip_exact": "an exact sign-flip permutation test (Fisher 1935)",
     "sign_flip_midp": "a sign-flip permutation test with mid-p for ties (Fisher 1935; Lancaster 1961)",
@@ -166,14 +167,13 @@ def _headline(d: Difference, name: str, baseline: str, metric: str) -> str:
         "equivalent": f"{name} and {baseline} are equivalent on {metric} (within the declared margin)",
         "inconclusive": f"No winner yet between {name} and {baseline} on {metric}",
     }[word]
-    decimals = supported_decimals(d.low, d.high)
+    decimals = supported_decimals(d.low, d.high, estimate=d.estimate)
     means = f"{_show(d.candidate_mean, decimals, points)} against {_show(d.baseline_mean, decimals, points)}"
     difference = format_value(d.estimate, decimals, signed=True, points=points) + (" points" if points else "")
     if d.low != d.low or d.high != d.high:
         uncertainty = d.reason or "no interval"
     else:
-        interval = format_interval(d.low, d.high, decimals, signed=True, points=points)
-        uncertainty = f"{100 * d.confidence:g}% interval {interval}"
+        uncertainty = f"{100 * d.confidence:g}% interval {format_span(d.low, d.high, decimals, points=points)}"
     corrected = d.p_adjusted == d.p_adjusted and d.p_adjusted != d.p_value
     p = format_p(d.p_adjusted if corrected else d.p_value) + (" after correction" if corrected else "")
     return f"{claim}: {means}, a difference of {difference} ({uncertainty}; {p}, {_test_name(d.test)})."
