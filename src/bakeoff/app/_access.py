@@ -108,6 +108,15 @@ def role() -> Role | None:
     return role_in(_section("roles") or {"*": "viewer"}, str(user.get("email") or ""))
 
 
+def person() -> str | None:
+    """Return the address of who is logged in; `None` where nobody logs in."""
+    import streamlit as st
+
+    if _section("auth") is None:
+        return None
+    return str(st.user.to_dict().get("email") or "") or None
+
+
 def may(needed: Role) -> bool:
     """Say whether the reader's role is enough."""
     current = role()

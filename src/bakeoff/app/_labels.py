@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
 import sqlite3
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from bakeoff.app._label_order import draw_tasks
 from bakeoff.errors import SpecError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from bakeoff.app._label_order import Draw
     from bakeoff.experiments import LocalStore
 
 __all__ = ["Label", "LabelStore", "Queue", "Task"]
@@ -42,6 +43,7 @@ _MIGRATIONS = (
          created_at TEXT NOT NULL);""",
     """ALTER TABLE label_queue ADD COLUMN metric TEXT;
        ALTER TABLE label_task ADD COLUMN reason TEXT NOT NULL DEFAULT '';""",
+    "ALTER TABLE label_queue ADD COLUMN drawn TEXT NOT NULL DEFAULT 'random'",
 )
 """Append only: a store of an older version is brought forward step by step."""
 
@@ -61,6 +63,8 @@ class Queue:
     n_tasks: int
     metric: str | None = None
     """Whose evaluator handed these answers over; `None` where they were drawn at random."""
+    drawn: str = "random"
+    """How its answers were chosen; only those drawn at random stand for all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,8 +138,9 @@ class LabelStore:
         variants: Sequence[str] = (),
         mode: Mode = "single",
         seed: int = 0,
+        draw: Draw = "random",
     ) -> Queue:
-        """Draw tasks from a run at random and keep them as a queue.
+        """Draw tasks from a run and keep them as a queue.
 
         Args:
             store: Where the run is.
@@ -148,6 +153,7 @@ class LabelStore:
             variants: Only these; all when omitted. Pairwise mode needs exactly two.
             mode: One answer at a time, or two side by side.
             seed: Of the draw and of the sides.
+            draw: At random, where scores disagree first, or where they are least sure first.
 
         Raises:
             SpecError: No choices, or not two variants in pairwise mode, or nothing to label.
@@ -158,7 +164,10 @@ class LabelStore:
             raise SpecError(f"pairwise labels need exactly two variants, got {len(wanted)}")
         if mode == "single" and len(set(options)) < 2:
             raise SpecError(f"a label needs at least two different choices, got {options!r}")
-        tasks = _draw(store, run_id, wanted, mode=mode, n=n, seed=seed)
+        tasks = draw_tasks(store, run_id, wanted, pairwise=mode == "pairwise", n=n, seed=seed, draw=draw)
+        if not tasks and draw != "random":
+            which = "nothing disagrees" if draw == "disagreement" else "no score says how sure it is"
+            raise SpecError(f"{which} among {', '.join(map(repr, wanted))} in the run {run_id!r}; draw at random")
         if not tasks:
             raise SpecError(f"the run {run_id!r} has no answered trials to label")
         version = hashlib.sha256(f"{question}\0{guidelines}".encode()).hexdigest()[:12]
@@ -166,8 +175,8 @@ class LabelStore:
             connection.execute("BEGIN IMMEDIATE")
             queue = connection.execute(
                 "INSERT INTO label_queue (name, run_id, mode, question, choices, guidelines, guidelines_version, seed, "
-                "created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (name, run_id, mode, question, json.dumps(options), guidelines, version, seed, _now()),
+                "created_at, drawn) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (name, run_id, mode, question, json.dumps(options), guidelines, version, seed, _now(), draw),
             ).lastrowid
             connection.executemany(
                 "INSERT INTO label_task (queue, position, item, item_id, repeat, variant, other) "
@@ -222,7 +231,7 @@ class LabelStore:
         with self._open() as connection:
             rows = connection.execute(
                 "SELECT q.id, q.name, q.run_id, q.mode, q.question, q.choices, q.guidelines, q.guidelines_version, "
-                "count(t.id), q.metric FROM label_queue q LEFT JOIN label_task t ON t.queue = q.id "
+                "count(t.id), q.metric, q.drawn FROM label_queue q LEFT JOIN label_task t ON t.queue = q.id "
                 "WHERE ? IS NULL OR q.run_id = ? GROUP BY q.id ORDER BY q.id DESC",
                 (run_id, run_id),
             ).fetchall()
@@ -230,7 +239,7 @@ class LabelStore:
             Queue(
                 id=row[0], name=row[1], run_id=row[2], mode="pairwise" if row[3] == "pairwise" else "single",
                 question=row[4], choices=tuple(json.loads(row[5])), guidelines=row[6], guidelines_version=row[7],
-                n_tasks=row[8], metric=row[9],
+                n_tasks=row[8], metric=row[9], drawn=row[10],
             )
             for row in rows
         ]  # fmt: skip
@@ -365,26 +374,6 @@ def _migrate(connection: sqlite3.Connection) -> None:
                     connection.execute(statement)
             connection.execute("INSERT INTO label_migration VALUES (?, ?)", (number, _now()))
         connection.execute("COMMIT")
-
-
-def _draw(
-    store: LocalStore, run_id: str, variants: list[str], *, mode: Mode, n: int, seed: int
-) -> list[tuple[int, str, int, str, str | None]]:
-    """Draw tasks at random: (item, item id, repeat, variant, other)."""
-    rows = store.trials(run_id, columns=["item", "item_id", "repeat", "variant", "ok"]).to_pylist()
-    answered = {
-        (r["item"], r["item_id"], r["repeat"], r["variant"]) for r in rows if r["ok"] and r["variant"] in variants
-    }
-    dice = random.Random(seed)  # noqa: S311 - a draw, not a secret
-    if mode == "single":
-        drawn = sorted(answered)
-        dice.shuffle(drawn)
-        return [(item, item_id, repeat, variant, None) for item, item_id, repeat, variant in drawn[:n]]
-    first, second = variants
-    both = sorted({key[:3] for key in answered if (*key[:3], first) in answered and (*key[:3], second) in answered})
-    dice.shuffle(both)
-    sides = [(first, second), (second, first)]
-    return [(item, item_id, repeat, *sides[dice.random() < 0.5]) for item, item_id, repeat in both[:n]]
 
 
 def _now() -> str:

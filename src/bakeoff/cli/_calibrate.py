@@ -61,18 +61,19 @@ def _of_dashboard(store: LocalStore, run_id: str, name: str | None) -> list[Huma
         raise SpecError("nothing is labelled in this store yet; give --labels labels.csv, or label in `bakeoff ui`")
     kept = LabelStore(store.paths.control)
     mine = [entry for entry in kept.queues(run_id) if entry.mode == "single"]
-    queues = [entry for entry in mine if entry.name == name or (name is None and entry.metric is None)]
+    at_random = [entry for entry in mine if entry.metric is None and entry.drawn == "random"]
+    queues = at_random if name is None else [entry for entry in mine if entry.name == name]
     if not queues and name is None and mine:
         names = ", ".join(repr(entry.name) for entry in mine)
         raise SpecError(
-            f"the only labels of run {run_id!r} are of answers that a jury or guard handed over ({names}): they "
-            "are the hard ones, and means corrected by them would be wrong\n    fix: draw a queue at random in "
+            f"the only labels of run {run_id!r} are of answers that were handed over or picked as doubtful ({names}): "
+            "they are the hard ones, and means corrected by them would be wrong\n    fix: draw a queue at random in "
             "`bakeoff ui`, or name one with --queue to see the agreement on those answers alone"
         )
-    if any(entry.metric is not None for entry in queues):
+    if any(entry not in at_random for entry in queues):
         console(stderr=True).print(
-            "note: these answers were handed over because the judge was not sure; they are no random sample. Read the "
-            "agreement as that on hard answers, and do not use the corrected means."
+            "note: these answers were handed over or picked because something was not sure of them; they are no "
+            "random sample. Read the agreement as that on hard answers, and do not use the corrected means."
         )
     if not queues:
         which = f"no label queue {name!r} for" if name else "no labels of single answers for"

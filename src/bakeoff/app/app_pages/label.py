@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from bakeoff.app import _access, _parts, _queries, _state
-from bakeoff.app._labels import Label, LabelStore, Queue, Task
-from bakeoff.app._text import defused, h, line, md
+from bakeoff.app._label_files import agreement, import_labels, labels_csv, pair_agreements
+from bakeoff.app._label_order import DRAWS
+from bakeoff.app._labels import LabelStore
+from bakeoff.app._text import h, line, md, number
 from bakeoff.errors import BakeoffError
 
 if TYPE_CHECKING:
+    from bakeoff.app._label_order import Draw
+    from bakeoff.app._labels import Label, Queue, Task
     from bakeoff.app._queries import Trial
     from bakeoff.experiments import Manifest
 
-__all__ = ["draw"]
+__all__ = ["draw", "labels_csv"]
+
+_DRAWN = {
+    "random": "at random",
+    "disagreement": "where the scores disagree",
+    "confidence": "where they are least sure",
+}
 
 
 def draw() -> None:
@@ -45,20 +52,29 @@ def draw() -> None:
     one, two = st.columns([3, 2])
     with one:
         queue = _state.choose(
-            "Queue", queues, name="queue", words=lambda q: f"{q.name} ({q.n_tasks} answers)", code=lambda q: str(q.id),
-            scope=manifest.run_id,
+            "Queue", queues, name="queue", words=_queue_words,
+            code=lambda q: str(q.id), scope=manifest.run_id,
         )  # fmt: skip
     with two:
+        logged_in = _access.person()
         annotator = st.text_input(
-            "Your name", value=st.session_state.get("annotator", ""), placeholder="kept with each label"
-        )
+            "Your name", value=logged_in or st.session_state.get("annotator", ""), placeholder="kept with each label",
+            disabled=bool(logged_in),
+        )  # fmt: skip
+        annotator = logged_in or annotator
     st.session_state["annotator"] = annotator or ""
     if not (annotator or "").strip():
         _state.html(_parts.empty("☺", "Who is judging?", "Write your name above; it is kept with every label."))
     else:
         _judge(labels, queue, manifest, str(annotator).strip())
     _results(labels, queue, manifest)
+    _import(labels, queue, str(annotator or ""))
     _new_queue(labels, manifest, expanded=False)
+
+
+def _queue_words(queue: Queue) -> str:
+    how = "handed over" if queue.metric is not None else _DRAWN[queue.drawn]
+    return f"{queue.name} ({queue.n_tasks} answers, {how})"
 
 
 def _judge(labels: LabelStore, queue: Queue, manifest: Manifest, annotator: str) -> None:
@@ -71,11 +87,16 @@ def _judge(labels: LabelStore, queue: Queue, manifest: Manifest, annotator: str)
         _state.html(_parts.empty("✓", "All done", "Thank you. You have judged every answer of this queue."))
     else:
         _task(labels, queue, task, manifest, annotator, key)
+    if task is not None:
+        keys = ["A is better", "tie", "B is better"] if queue.mode == "pairwise" else list(queue.choices[:9])
+        said = " · ".join(f"{place} {line(choice, 30)}" for place, choice in enumerate(keys, 1))
+        _state.html(_parts.wrap(f'<div class="bo-soft"><small>Keys: {h(said)} · l later · u take back</small></div>'))
     with st.container(horizontal=True):
         if task is not None and st.button("Later", icon=":material/skip_next:", shortcut="l"):
             st.session_state[key] = task.position
             st.rerun()
         if st.button("Take back the last", icon=":material/undo:", shortcut="u", disabled=not done):
+            _access.require("editor")
             labels.undo(queue, annotator)
             st.session_state.pop(key, None)
             st.rerun()
@@ -103,9 +124,10 @@ def _task(labels: LabelStore, queue: Queue, task: Task, manifest: Manifest, anno
     if task.reason:
         with st.expander("Why it is here (look after you have judged)"):
             _state.html(_parts.wrap(_parts.pre(task.reason)))
-    with st.expander("Guidelines, expected answer"):
-        if queue.guidelines:
-            _state.html(_parts.wrap(_parts.pre(queue.guidelines)))
+    if queue.guidelines:
+        with st.expander("Guidelines", expanded=True, icon=":material/menu_book:"):
+            _state.html(_parts.wrap(_parts.pre(queue.guidelines, css="short")))
+    with st.expander("Expected answer"):
         _state.html(_parts.wrap(f'<div class="bo-label">Expected</div>{_parts.pre(shown[0].expected or "(none)")}'))
 
 
@@ -127,6 +149,7 @@ def _buttons(labels: LabelStore, queue: Queue, task: Task, annotator: str, note:
             if st.button(
                 md(text, 40), key=f"say_{task.id}_{place}", shortcut=hint, type="primary" if not place else "secondary"
             ):
+                _access.require("editor")
                 labels.add(queue, task, annotator, value, note=note)
                 st.session_state.pop(key, None)
                 st.rerun()
@@ -157,16 +180,48 @@ def _results(labels: LabelStore, queue: Queue, manifest: Manifest) -> None:
             "Download the labels", labels_csv(found), file_name=f"labels-{queue.id}.csv", mime="text/csv",
             icon=":material/download:", on_click="ignore",
         )  # fmt: skip
+        _agreement(found)
 
 
-def labels_csv(found: list[Label]) -> bytes:
-    """Return labels as CSV with all that is known about them; formulas of spreadsheets are defused."""
-    sink = io.StringIO()
-    writer = csv.DictWriter(sink, [field.name for field in fields(Label)])
-    writer.writeheader()
-    for label in found:
-        writer.writerow({name: defused(value) for name, value in asdict(label).items()})
-    return sink.getvalue().encode(errors="replace")
+def _agreement(found: list[Label]) -> None:
+    """Say how far people agree, and on what they do not."""
+    overall = agreement(found)
+    if overall is None:
+        st.caption("Agreement is known as soon as two people have judged the same answer.")
+        return
+    pairs = pair_agreements(found)
+    said = number(overall.estimate) if overall.estimate == overall.estimate else f"– ({overall.reason})"
+    interval = "" if overall.low != overall.low else f", 95% interval {number(overall.low)} to {number(overall.high)}"
+    rows = "".join(
+        f"<tr><td class=name>{h(pair.one, 60)}</td><td class=name>{h(pair.other, 60)}</td>"
+        f"<td class=r>{pair.same:,} of {pair.both:,}</td><td class=r>{100 * pair.same / pair.both:.0f}%</td></tr>"
+        for pair in pairs[:30]
+    )
+    head = "<tr><th>One</th><th>Other</th><th class=r>Said the same</th><th class=r></th></tr>"
+    _state.html(
+        _parts.wrap(
+            f'<div class="bo-label">Agreement: Krippendorff’s alpha {h(said)}{h(interval)} (1 is perfect, 0 is chance)'
+            f"</div><table>{head}{rows}</table>"
+        )
+    )
+
+
+def _import(labels: LabelStore, queue: Queue, annotator: str) -> None:
+    """Take labels from a file."""
+    with st.expander("Import labels from a CSV file", icon=":material/upload:"):
+        st.caption("Columns item_id, variant, value; if needed repeat, annotator, note, and other for pairs.")
+        upload = st.file_uploader("CSV file of labels", type=["csv", "tsv"], key=f"labels_file_{queue.id}")
+        if upload is not None and st.button("Import", key=f"labels_import_{queue.id}", type="primary"):
+            _access.require("editor")
+            try:
+                done = import_labels(labels, queue, upload.getvalue(), annotator=annotator.strip())
+            except BakeoffError as problem:
+                _state.html(_parts.error(problem))
+                return
+            st.success(f"{done.added:,} labels added, {done.unchanged:,} were there already.")
+            if done.refused:
+                shown = [*done.refused[:20], *([f"{len(done.refused) - 20:,} more"] if len(done.refused) > 20 else [])]
+                _state.html(_parts.warnings(shown, f"{len(done.refused):,} rows do not fit"))
 
 
 def _new_queue(labels: LabelStore, manifest: Manifest, *, expanded: bool) -> None:
@@ -183,13 +238,20 @@ def _new_queue(labels: LabelStore, manifest: Manifest, *, expanded: bool) -> Non
         choices = a.text_input("Choices, with commas", value="right, wrong, unclear")
         variants = b.multiselect("Variants (all when empty)", manifest.variant_names)
         n = c.number_input("Answers", 1, 5000, value=50)
+        drawn = st.selectbox(
+            "Which answers", DRAWS, format_func=lambda d: _DRAWN[d],
+            help="Only labels of answers drawn at random stand for all of them: use those to calibrate a judge. The "
+            "other two find what is worth a look.",
+        )  # fmt: skip
         guidelines = st.text_area("Guidelines", placeholder="What counts as right? How are borderline cases decided?")
         if st.form_submit_button("Draw answers", type="primary", icon=":material/shuffle:"):
+            _access.require("editor")
+            kind: Draw = drawn or "random"
             try:
                 labels.create_queue(
                     _state.the_store(), manifest.run_id, name=name or "queue", question=question or "", n=int(n or 50),
                     choices=(choices or "").split(","), guidelines=guidelines or "", variants=variants,
-                    mode="pairwise" if mode == "pairwise" else "single",
+                    mode="pairwise" if mode == "pairwise" else "single", draw=kind,
                 )  # fmt: skip
             except BakeoffError as problem:
                 _state.html(_parts.error(problem))
