@@ -54,6 +54,11 @@ class Graded(Evaluator):
         return self.score_kind
 
     @property
+    def better(self) -> bool | None:
+        """Whether more of the finding is better, less is (`False`), or neither."""
+        return self.higher_is_better
+
+    @property
     def parts(self) -> tuple[str, ...]:
         """Keys of the finding where it is a mapping: one metric each."""
         return ()
@@ -64,7 +69,7 @@ class Graded(Evaluator):
         """The metrics that this configuration gives."""
         passes = self.threshold is not None
         kind = "binary" if passes else self.raw_kind
-        better = True if kind == "binary" else self.higher_is_better
+        better = True if kind == "binary" else self.better
         names = [f"{self.metric}.{part}" for part in self.parts] or [self.metric]
         unit = "" if kind in ("binary", "bounded") else self.unit
         return tuple(MetricInfo(name=name, score_kind=kind, higher_is_better=better, unit=unit) for name in names)
@@ -72,7 +77,7 @@ class Graded(Evaluator):
     @model_validator(mode="after")
     def _options_fit(self) -> Self:
         kind = self.raw_kind
-        if self.threshold is not None and (kind not in ("bounded", "continuous") or self.higher_is_better is None):
+        if self.threshold is not None and (kind not in ("bounded", "continuous") or self.better is None):
             what = {"binary": "is pass/fail already", "label": "gives a word"}.get(kind, "has no better direction")
             raise ValueError(f"`threshold` needs a number for which more or less is better, but {self.kind} {what}")
         if self.threshold is not None and kind == "bounded" and not 0 <= self.threshold <= 1:
@@ -102,7 +107,7 @@ class Graded(Evaluator):
     def _passes(self, value: ScoreValue, reason: str | None) -> tuple[bool, str]:
         if isinstance(value, str) or self.threshold is None:
             raise CannotScoreError(f"{self.kind} gave {value!r}, which has no threshold")
-        up = self.higher_is_better
+        up = self.better
         passed = value >= self.threshold if up else value <= self.threshold
         found = f"{value:.6g} {'>=' if up else '<='} {self.threshold:.6g} is {str(passed).lower()}"
         return passed, f"{found}; {reason}" if reason else found

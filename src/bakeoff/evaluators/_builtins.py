@@ -32,6 +32,7 @@ from bakeoff.evaluators import (
     _moderation,
     _pairwise,
     _python,
+    adapters,
 )
 
 __all__ = [
@@ -64,4 +65,5 @@ __all__ = [
     "_moderation",
     "_pairwise",
     "_python",
+    "adapters",
 ]

@@ -32,7 +32,9 @@ ScoreKind = Literal["binary", "bounded", "continuous", "label"]
 
 ScoreValue = bool | int | float | str
 
-Family = Literal["check", "text", "judge", "pairwise", "retrieval", "agent", "code", "safety", "combine", "custom"]
+Family = Literal[
+    "check", "text", "judge", "pairwise", "retrieval", "agent", "code", "safety", "combine", "adapter", "custom"
+]
 """Shelf of the catalogue on which an evaluator stands."""
 
 

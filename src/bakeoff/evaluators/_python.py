@@ -28,7 +28,7 @@ from bakeoff.evaluators._registry import evaluator
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["PythonEvaluator", "evaluator_from_function", "resolve_reference"]
+__all__ = ["PythonEvaluator", "evaluator_from_function", "resolve_reference", "source_digest"]
 
 _FIELDS = tuple(EvaluatorContext.__dataclass_fields__)
 _POSITIONS = ("output", "expected", "inputs", "metadata")
@@ -142,7 +142,7 @@ class PythonEvaluator(Evaluator):
             self._plan = _plan_call(call)
         except EvaluatorError as error:
             raise ValueError(str(error)) from error
-        self._stamp = _source_digest(function)
+        self._stamp = source_digest(function)
         return self
 
     @property
@@ -185,7 +185,8 @@ class PythonEvaluator(Evaluator):
         return read_result(result, self.metric)
 
 
-def _source_digest(function: Callable[..., Any]) -> str:
+def source_digest(function: Callable[..., Any]) -> str:
+    """Give a version that changes with the source of a function or class, where the source can be had."""
     try:
         source = inspect.getsource(function)
     except (OSError, TypeError):

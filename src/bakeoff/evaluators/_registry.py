@@ -313,6 +313,7 @@ _FAMILY_ORDER: tuple[Family, ...] = (
     "agent",
     "code",
     "safety",
+    "adapter",
     "custom",
 )
 
