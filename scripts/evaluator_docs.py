@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from bakeoff.evaluators import CatalogueEntry, evaluator_catalogue, load_evaluator
+from bakeoff.evaluators import CatalogueEntry, evaluator_catalogue, evaluator_class, load_evaluator
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "evaluators"
 FAMILIES = {
@@ -25,6 +25,7 @@ FAMILIES = {
     "agent": "Agents and tools",
     "code": "Code: the validation mesh",
     "safety": "Safety (pass means safe)",
+    "adapter": "Scorers of other libraries",
     "custom": "Your own",
 }
 QUESTIONS = [
@@ -78,6 +79,11 @@ QUESTIONS = [
     ("Does it repeat the system prompt?", ["prompt_leak"], ""),
     ("Is it free of hate, insults, threats?", ["toxicity", "moderation"], "by a judge, or by a provider's endpoint"),
     ("Does it use words it must not?", ["banned_terms"], ""),
+    (
+        "Something that another library measures?",
+        ["autoevals", "deepeval", "inspect", "mlflow", "pydantic_evals", "ragas"],
+        "install the library; its models are called through the gateway",
+    ),
     ("Something else?", ["python"], "a function of yours"),
 ]
 MODEL = "openai/gpt-5-mini"
@@ -116,6 +122,12 @@ EXAMPLES: dict[str, Any] = {
     "embedding_similarity": {"model": "openai/text-embedding-3-small", "threshold": 0.8},
     "g_eval": {"model": MODEL, "criterion": "coherence: does it form one well-ordered text?"},
     "faithfulness": {"model": MODEL, "passages": "metadata.passages", "threshold": 0.9},
+    "autoevals": {"scorer": "Factuality", "model": MODEL},
+    "deepeval": {"scorer": "FaithfulnessMetric", "model": MODEL, "fields": {"retrieval_context": "metadata.passages"}},
+    "inspect": {"scorer": "match", "args": {"numeric": True}},
+    "mlflow": {"scorer": "RegexMatch", "args": {"pattern": "^Answer:"}},
+    "pydantic_evals": {"scorer": "LLMJudge", "model": MODEL, "args": {"rubric": "Does it answer the question?"}},
+    "ragas": {"scorer": "ContextRecall", "model": MODEL, "fields": {"retrieved_contexts": "metadata.passages"}},
     "ndcg": {"k": 10, "output_path": "sources"},
 }
 COMMON = ("name", "negate", "not", "threshold", "weight", "output_path", "expected", "expected_path")
@@ -140,7 +152,8 @@ def example_of(entry: CatalogueEntry) -> str:
         spec = {entry.kind: EXAMPLES[entry.kind]}
     elif entry.options.get("required"):
         spec = {entry.kind: {"model": MODEL}}
-    load_evaluator(spec)
+    if entry.family != "adapter":  # needs the library; tests/evaluators/adapters loads every form with the real ones
+        load_evaluator(spec)
     return yaml.safe_dump({"evaluators": [spec]}, sort_keys=False, allow_unicode=True, width=100)
 
 
@@ -190,22 +203,32 @@ def page_of(entry: CatalogueEntry) -> str:
     own = [
         name
         for name in entry.options["properties"]
-        if name not in COMMON and not (entry.needs_model and name in JUDGING)
+        if name not in COMMON and not (entry.needs_model and name in JUDGING and entry.family != "adapter")
     ]
     lines = [f"# `{entry.kind}`", "", intro, "", "```yaml", example_of(entry).rstrip(), "```", ""]
+    if entry.family == "adapter":
+        install = evaluator_class(entry.kind).install  # type: ignore[attr-defined]
+        lines += [f"Install the library beside Bakeoff: `pip install {install}`. It is not part of Bakeoff's lock.", ""]
     for title in ("Value", "Missing when", "Source"):
         lines += [f"**{title}.** " + sections[title], ""]
     facts = [KINDS[entry.score_kind] + (f" ({entry.unit})" if entry.unit else "")]
     direction = {True: "higher is better", False: "lower is better", None: "no better direction"}
     facts.append(direction[entry.higher_is_better])
-    facts.append("calls a model" if entry.needs_model else "calls no model")
+    if entry.family == "adapter":
+        facts = ["as the scorer gives"]
+    calls = "may call a model" if entry.family == "adapter" else "calls a model"
+    facts.append(calls if entry.needs_model else "calls no model")
     facts.append(f"version {entry.version}")
     lines += [f"*{' · '.join(facts)}*", "", "## Options", ""]
     if entry.shorthand:
         lines += [f"A value given without a name is `{entry.shorthand}`.", ""]
     lines += options_table(entry, own) if own else ["None of its own."]
     shared = "[options that all evaluators share](README.md#shared-options)"
-    judging = ", [options of every judge](README.md#options-of-judges)" if entry.needs_model else ""
+    judging = (
+        ", [options of every judge](README.md#options-of-judges)"
+        if entry.needs_model and entry.family != "adapter"
+        else ""
+    )
     lines += ["", f"Also: {shared}{judging}.", "", "## Example", "", "```pycon", sections["Examples"], "```", ""]
     return "\n".join(lines)
 
@@ -234,7 +257,11 @@ def index_of(entries: list[CatalogueEntry]) -> str:
         lines += [f"### {title}", "", "| evaluator | gives | what it does |", "|---|---|---|"]
         for entry in entries:
             if entry.family == family:
-                gives = KINDS[entry.score_kind] + (f" ({entry.unit})" if entry.unit else "")
+                gives = (
+                    "as the scorer gives"
+                    if family == "adapter"
+                    else KINDS[entry.score_kind] + (f" ({entry.unit})" if entry.unit else "")
+                )
                 lines.append(f"| [`{entry.kind}`]({entry.kind}.md) | {gives} | {entry.summary} |")
         lines.append("")
     judge = by_kind["judge"]

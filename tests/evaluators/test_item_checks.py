@@ -56,6 +56,14 @@ def test_the_share_and_named_checks() -> None:
         ([{"python": "os:getcwd"}], "data may not run 'python'"),
         (["os:getcwd"], "data may not run 'os:getcwd'"),
         ([{"all": [{"any": [{"python": "os:getcwd"}]}]}], "data may not run 'python'"),
+        ([{"turn_checks": {"check": {"python": "os:getcwd"}}}], "data may not run 'python'"),
+        ([{"turn_checks": {"python": "os:getcwd"}}], "data may not run 'python'"),
+        ([{"turn_checks": "os:getcwd"}], "data may not run 'os:getcwd'"),
+        ([{"turn_checks": {"check": {"all": ["os:getcwd"]}}}], "data may not run 'os:getcwd'"),
+        ([{"turn_checks": {"check": {"json_schema": {"file": "/etc/passwd"}}}}], "data may not set `file`"),
+        (["moderation"], "data may not run 'moderation'"),
+        ([{"autoevals": {"scorer": "os:getcwd"}}], "data may not run 'autoevals'"),
+        ([{"mlflow": "os:getcwd"}], "data may not run 'mlflow'"),
         ([{"judge": {"question": "Is it?", "model": "x/y"}}], "data may not set `model`"),
         ([{"judge": {"question": "Is it?", "api_base": "http://203.0.113.9"}}], "data may not set `api_base`"),
         ([{"weighted": {"of": [{"judge": {"question": "?", "api_key_env": "HOME"}}]}}], "may not set `api_key_env`"),
@@ -86,3 +94,14 @@ def test_judges_take_the_model_of_the_experiment() -> None:
     assert score.value is True
     assert score.cost_usd == 0.01
     assert client.requests[0].model == "any/judge"
+
+
+def test_no_way_round_leads_from_data_to_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even a kind that holds an evaluator under an option nobody thought of cannot load a function."""
+    from bakeoff.evaluators import _item_checks
+
+    monkeypatch.setattr(_item_checks, "_NESTED", {})
+    _item_checks._built.cache_clear()
+    score = judged([{"turn_checks": {"check": "os:getcwd"}}])
+    _item_checks._built.cache_clear()
+    assert "data may not run 'os:getcwd'" in str(score.error)

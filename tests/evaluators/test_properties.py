@@ -21,6 +21,7 @@ OPTIONS: dict[str, dict] = {
     "injection_echo": {"markers": ["pwned"]},
     "json_schema": {"schema": {"type": "array", "items": {"type": "integer"}}, "extract": True},
     "label_match": {"labels": ["a", "b", "0"]},
+    "mlflow": {"scorer": "ResponseLength", "args": {"max_length": 9}},
     "one_of": {"options": ["a", "0"]},
     "prompt_leak": {"prompt": "a b c d", "words": 2},
     "python": {"function": "builtins:len"},

@@ -117,7 +117,7 @@ def test_wrong_specs_are_told_in_one_clear_message(spec: object, words: list[str
         load_evaluator(spec, base_dir=folder)
     for word in words:
         assert word in str(told.value)
-    assert "pydantic" not in str(told.value)
+    assert "pydantic" not in str(told.value).replace("pydantic_evals", "")  # the name of an evaluator
     assert told.value.exit_code == 2
 
 

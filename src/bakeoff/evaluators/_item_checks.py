@@ -21,6 +21,7 @@ from bakeoff.evaluators._protocol import (
     Score,
     ScoreKind,
 )
+from bakeoff.evaluators._python import without_code
 from bakeoff.evaluators._registry import evaluator, evaluator_class, load_evaluator
 from bakeoff.evaluators._runner import begin_scoring
 from bakeoff.evaluators._text import at_path
@@ -38,7 +39,9 @@ _REFUSED = frozenset(
     {"model", "jury", "api_base", "api_key_env", "params", "headers", "file", "function", "env", "timeout_s"}
 )
 """Options by which data could choose who is called with which key, read a file, or run a function."""
-_REFUSED_KINDS = frozenset({"python", "item_checks", "pairwise"})
+_REFUSED_KINDS = frozenset({"python", "item_checks", "pairwise", "moderation"})
+_NESTED = {"turn_checks": "check"}
+"""Option that holds an evaluator, by kind."""
 _LONGEST_S = 600.0
 
 
@@ -189,7 +192,8 @@ def _build(entry: Any, model: str | None, embedding_model: str | None) -> Evalua
         CannotScoreError: It is written wrongly, or asks for what data may not ask for.
     """
     try:
-        built = load_evaluator(_allowed(entry, model, embedding_model, 0))
+        with without_code():
+            built = load_evaluator(_allowed(entry, model, embedding_model, 0))
     except CannotScoreError:
         raise
     except EvaluatorError as error:
@@ -201,6 +205,11 @@ def _build(entry: Any, model: str | None, embedding_model: str | None) -> Evalua
 
 
 def _allowed(entry: Any, model: str | None, embedding_model: str | None, depth: int) -> dict[str, Any]:
+    """Give a check as data may have it, with the model of the experiment.
+
+    Raises:
+        CannotScoreError: It asks for what data may not ask for.
+    """
     if depth > _DEPTH:
         raise CannotScoreError("the checks of the item are nested too deeply")
     if isinstance(entry, str):
@@ -208,9 +217,11 @@ def _allowed(entry: Any, model: str | None, embedding_model: str | None, depth: 
     if not isinstance(entry, Mapping) or len(entry) != 1:
         raise CannotScoreError(f"a check of the item is a name or a mapping with one key, not {str(entry)[:80]!r}")
     kind, options = str(next(iter(entry))), entry[next(iter(entry))]
-    if ":" in kind or kind in _REFUSED_KINDS:
-        raise CannotScoreError(f"data may not run {kind!r}; write it under `evaluators` of the experiment")
-    cls = evaluator_class(kind)
+    cls = _allowed_class(kind)
+    inner = _NESTED.get(kind)
+    if inner is not None:
+        given = dict(options) if isinstance(options, Mapping) and inner in options else {inner: options}
+        options = {**given, inner: _allowed(given[inner], model, embedding_model, depth + 1)}
     if isinstance(options, list) and cls.family == "combine":
         options = {"of": options}
     if isinstance(options, Mapping):
@@ -220,12 +231,23 @@ def _allowed(entry: Any, model: str | None, embedding_model: str | None, depth: 
         options = dict(options)
         if cls.family == "combine" and isinstance(options.get("of"), list):
             options["of"] = [_allowed(part, model, embedding_model, depth + 1) for part in options["of"]]
-    chosen = embedding_model if kind == "embedding_similarity" else model
     if "model" in cls.model_fields:
-        if chosen is None:
-            name = "embedding_model" if kind == "embedding_similarity" else "model"
-            raise CannotScoreError(f"the check {kind!r} asks a model; set `{name}` of item_checks")
-        if not isinstance(options, Mapping):
-            options = {cls.shorthand: options} if cls.shorthand else {}
-        options = {**options, "model": chosen}
+        options = _with_model(kind, cls, options, embedding_model if kind == "embedding_similarity" else model)
     return {kind: options}
+
+
+def _allowed_class(kind: str) -> type[Evaluator]:
+    if ":" not in kind and kind not in _REFUSED_KINDS:
+        cls = evaluator_class(kind)
+        if cls.family != "adapter":
+            return cls
+    raise CannotScoreError(f"data may not run {kind!r}; write it under `evaluators` of the experiment")
+
+
+def _with_model(kind: str, cls: type[Evaluator], options: Any, chosen: str | None) -> dict[str, Any]:
+    if chosen is None:
+        name = "embedding_model" if kind == "embedding_similarity" else "model"
+        raise CannotScoreError(f"the check {kind!r} asks a model; set `{name}` of item_checks")
+    if not isinstance(options, Mapping):
+        options = {cls.shorthand: options} if cls.shorthand else {}
+    return {**options, "model": chosen}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Awaitable, Callable
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -26,12 +28,24 @@ from bakeoff.evaluators._redact import describe_error
 from bakeoff.evaluators._registry import evaluator
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Self
 
-__all__ = ["PythonEvaluator", "evaluator_from_function", "resolve_reference", "source_digest"]
+__all__ = ["PythonEvaluator", "evaluator_from_function", "resolve_reference", "source_digest", "without_code"]
 
 _FIELDS = tuple(EvaluatorContext.__dataclass_fields__)
 _POSITIONS = ("output", "expected", "inputs", "metadata")
+_code_allowed: ContextVar[bool] = ContextVar("code_allowed", default=True)
+
+
+@contextmanager
+def without_code() -> Iterator[None]:
+    """Refuse every reference to code while a spec is read that came with the data."""
+    token = _code_allowed.set(False)
+    try:
+        yield
+    finally:
+        _code_allowed.reset(token)
 
 
 def resolve_reference(reference: str, *, base_dir: Path) -> Any:
@@ -40,6 +54,8 @@ def resolve_reference(reference: str, *, base_dir: Path) -> Any:
     Raises:
         EvaluatorError: The file, module or name is missing, or importing it failed.
     """
+    if not _code_allowed.get():
+        raise EvaluatorError(f"data may not run {reference!r}; write it under `evaluators` of the experiment")
     return find_function(reference, base_dir=base_dir, error=EvaluatorError, what="evaluator", said=describe_error)
 
 

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from common import MODEL, done, one, refused, score, set_trap
+from common import done, one, refused, score, set_trap
 
 set_trap()
 
@@ -60,7 +60,8 @@ def main() -> None:
         refused({"mlflow": "own.py:plain"}, "no function 'plain'", base_dir=folder)
 
     for name in ("Correctness", "Guidelines", "RetrievalGroundedness", "Safety"):
-        refused({"mlflow": {"scorer": name, "model": MODEL}}, name, "past the gateway")
+        refused({"mlflow": name}, name, "past the gateway")
+    refused({"mlflow": {"scorer": "RegexMatch", "model": "openai/gpt-5-mini"}}, "has no option 'model'")
     refused({"mlflow": "mlflow.genai.scorers:Correctness"}, "past the gateway")
     refused({"mlflow": "RegexMtach"}, "did you mean 'RegexMatch'")
     refused({"mlflow": {"scorer": "RegexMatch", "args": {"pattern": "("}}}, "cannot be made with these `args`")

@@ -15,7 +15,7 @@ import pytest
 from bakeoff.errors import BudgetExceeded, EvaluatorError, ProviderError
 from bakeoff.evaluators import EvaluatorContext, Score, evaluator, load_evaluator, score_trial
 from bakeoff.evaluators._registry import _registered
-from bakeoff.evaluators.adapters._adapter import Adapter, Found
+from bakeoff.evaluators.adapters._adapter import Found, ModelAdapter
 from bakeoff.evaluators.adapters._door import Door, DoorError, Models
 from bakeoff.evaluators.testing import ScriptedClient
 from bakeoff.gateway import Gateway, ModelRequest, ModelResponse, Usage
@@ -130,7 +130,7 @@ def test_what_the_door_does_not_pass_on_is_refused_in_words(
 @pytest.fixture(autouse=True)
 def library() -> Iterator[None]:
     @evaluator("played")
-    class Played(Adapter):
+    class Played(ModelAdapter):
         """Score as its `scorer` says.
 
         Value:

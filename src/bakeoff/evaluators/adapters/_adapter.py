@@ -33,7 +33,7 @@ from bakeoff.evaluators.adapters._workshop import run_apart
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["Adapter", "Found", "input_text", "texts_of"]
+__all__ = ["Adapter", "Found", "ModelAdapter", "input_text", "texts_of"]
 
 _LONGEST_ERROR = 500
 _OURS = frozenset(
@@ -57,7 +57,6 @@ class Adapter(Graded):
     """A scorer of another library. Subclasses say how it is found, built and called."""
 
     family: ClassVar[Family] = "adapter"
-    needs_model: ClassVar[bool] = True
     shorthand: ClassVar[str | None] = "scorer"
     score_kind: ClassVar[ScoreKind] = "bounded"
 
@@ -79,16 +78,6 @@ class Adapter(Graded):
     """Kind of value to insist on, where it is not the scorer's usual one."""
     lower_is_better: bool = False
     """Whether less is better."""
-    model: str | None = Field(default=None, min_length=1)
-    """A LiteLLM model string, for scorers that ask a model; name a dated version."""
-    embedding_model: str | None = Field(default=None, min_length=1)
-    """A LiteLLM model string, for scorers that embed texts."""
-    params: dict[str, Any] = Field(default_factory=dict)
-    """Parameters of the model that go over those of the library; null takes one away."""
-    api_base: str | None = None
-    """Address of an OpenAI-compatible server."""
-    api_key_env: str | None = None
-    """Name of the environment variable that holds the key."""
     timeout_s: PositiveFloat = 180.0
     """Longest wait for one score."""
 
@@ -192,19 +181,15 @@ class Adapter(Graded):
         open_kind = not (self.values or self.usual_kind()) and self.threshold is None and not self.negate
         return (replace(info, score_kind=None) if open_kind else info,)
 
+    def models(self) -> Models:
+        """Say which models stand behind the door."""
+        return Models(version=self._stamp)
+
     def _door(self, context: EvaluatorContext | None) -> Door:
-        models = Models(
-            model=self.model,
-            embedding_model=self.embedding_model,
-            params=self.params,
-            api_base=self.api_base,
-            api_key_env=self.api_key_env,
-            version=self._stamp,
-        )
         who = f"{self.kind} {self.scorer}"
         if context is None:
-            return Door(None, models, who=who)
-        return Door(context.client, models, variant=context.variant, who=who)
+            return Door(None, self.models(), who=who)
+        return Door(context.client, self.models(), variant=context.variant, who=who)
 
     @override
     async def evaluate(self, context: EvaluatorContext) -> EvaluateResult:
@@ -261,6 +246,34 @@ class Adapter(Graded):
         """
         place = {name: getattr(context, name) for name in _PLACES}
         return {name: at_path(place, path, "the trial") for name, path in self.fields.items()}
+
+
+class ModelAdapter(Adapter):
+    """An adapter whose scorers may ask a model, through the gateway of the run."""
+
+    needs_model: ClassVar[bool] = True
+
+    model: str | None = Field(default=None, min_length=1)
+    """A LiteLLM model string, for scorers that ask a model; name a dated version."""
+    embedding_model: str | None = Field(default=None, min_length=1)
+    """A LiteLLM model string, for scorers that embed texts."""
+    params: dict[str, Any] = Field(default_factory=dict)
+    """Parameters of the model that go over those of the library; null takes one away."""
+    api_base: str | None = None
+    """Address of an OpenAI-compatible server."""
+    api_key_env: str | None = None
+    """Name of the environment variable that holds the key."""
+
+    @override
+    def models(self) -> Models:
+        return Models(
+            model=self.model,
+            embedding_model=self.embedding_model,
+            params=self.params,
+            api_base=self.api_base,
+            api_key_env=self.api_key_env,
+            version=self._stamp,
+        )
 
 
 def _plain(value: Any, kind: ScoreKind | None) -> Any:

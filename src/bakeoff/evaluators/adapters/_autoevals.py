@@ -12,7 +12,7 @@ from bakeoff.errors import EvaluatorError
 from bakeoff.evaluators._protocol import CannotScoreError, EvaluatorContext, ScoreKind
 from bakeoff.evaluators._registry import evaluator
 from bakeoff.evaluators._text import as_text
-from bakeoff.evaluators.adapters._adapter import Adapter, Found, input_text
+from bakeoff.evaluators.adapters._adapter import Found, ModelAdapter, input_text
 from bakeoff.evaluators.adapters._door import MODEL, Door
 from bakeoff.evaluators.adapters._quiet import import_quietly, pick
 
@@ -27,7 +27,7 @@ _EMBEDDING = frozenset({"EmbeddingSimilarity", "AnswerSimilarity"})
 
 
 @evaluator("autoevals")
-class AutoevalsScorer(Adapter):
+class AutoevalsScorer(ModelAdapter):
     """Score with a scorer of autoevals: `Levenshtein`, `JSONDiff`, `Factuality`, `ClosedQA`, `Battle` and the rest.
 
     It is given `output`, `expected` and `input` (the inputs as one text); `fields` adds what else it takes, such as

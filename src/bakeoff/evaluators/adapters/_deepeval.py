@@ -14,7 +14,7 @@ from bakeoff.errors import EvaluatorError
 from bakeoff.evaluators._protocol import CannotScoreError, EvaluatorContext
 from bakeoff.evaluators._registry import evaluator
 from bakeoff.evaluators._text import as_text
-from bakeoff.evaluators.adapters._adapter import Adapter, Found, input_text, texts_of
+from bakeoff.evaluators.adapters._adapter import Found, ModelAdapter, input_text, texts_of
 from bakeoff.evaluators.adapters._door import MODEL, Door
 from bakeoff.evaluators.adapters._quiet import import_quietly, pick
 
@@ -29,7 +29,7 @@ _BASES = frozenset({"BaseMetric", "BaseConversationalMetric"})
 
 
 @evaluator("deepeval")
-class DeepEvalMetric(Adapter):
+class DeepEvalMetric(ModelAdapter):
     """Score with a metric of DeepEval: `AnswerRelevancyMetric`, `FaithfulnessMetric`, `GEval` and the others.
 
     It is given a test case with the inputs as one text, the output, `expected` and the tools that were called;

@@ -14,7 +14,7 @@ from bakeoff.errors import EvaluatorError
 from bakeoff.evaluators._protocol import CannotScoreError, EvaluatorContext, ScoreKind
 from bakeoff.evaluators._registry import evaluator
 from bakeoff.evaluators._text import as_text
-from bakeoff.evaluators.adapters._adapter import Adapter, Found, input_text
+from bakeoff.evaluators.adapters._adapter import Found, ModelAdapter, input_text
 from bakeoff.evaluators.adapters._door import MODEL, Door
 from bakeoff.evaluators.adapters._quiet import import_quietly, pick
 
@@ -28,7 +28,7 @@ _MARKS: Mapping[str, float] = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
 
 
 @evaluator("inspect")
-class InspectScorer(Adapter):
+class InspectScorer(ModelAdapter):
     """Score with a scorer of Inspect: `includes`, `match`, `pattern`, `f1`, `model_graded_qa` or one of your own.
 
     The scorer sees a finished task state: the inputs as one text, the conversation, the output, `expected` as target (a

@@ -46,7 +46,6 @@ class MlflowScorer(Adapter):
         MLflow 3.17.2 (Apache-2.0), called as it is.
 
     Examples:
-        >>> import asyncio
         >>> from bakeoff.evaluators import evaluator_class
         >>> evaluator_class("mlflow").install
         "'mlflow==3.17.2'"
@@ -54,8 +53,8 @@ class MlflowScorer(Adapter):
 
     package: ClassVar[str] = "mlflow"
     module: ClassVar[str] = "mlflow"
+    score_kind: ClassVar[ScoreKind] = "binary"
     install: ClassVar[str] = "'mlflow==3.17.2'"
-    needs_model: ClassVar[bool] = False
 
     @override
     def find(self, base_dir: Path) -> Any:

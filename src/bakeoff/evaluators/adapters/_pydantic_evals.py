@@ -13,7 +13,7 @@ from typing_extensions import override
 from bakeoff.errors import EvaluatorError
 from bakeoff.evaluators._protocol import CannotScoreError, EvaluatorContext, ScoreKind
 from bakeoff.evaluators._registry import evaluator
-from bakeoff.evaluators.adapters._adapter import Adapter, Found
+from bakeoff.evaluators.adapters._adapter import Found, ModelAdapter
 from bakeoff.evaluators.adapters._door import MODEL, Door
 from bakeoff.evaluators.adapters._quiet import import_quietly, pick
 
@@ -30,7 +30,7 @@ _SPANS = frozenset(
 
 
 @evaluator("pydantic_evals")
-class PydanticEvaluator(Adapter):
+class PydanticEvaluator(ModelAdapter):
     """Score with an evaluator of pydantic-evals: `Contains`, `IsInstance`, `LLMJudge`, `GEval` or one of your own.
 
     It is given the item's inputs, expected output and metadata, the output and the duration. What it asks a model goes
@@ -55,6 +55,7 @@ class PydanticEvaluator(Adapter):
 
     package: ClassVar[str] = "pydantic-evals"
     module: ClassVar[str] = "pydantic_evals"
+    score_kind: ClassVar[ScoreKind] = "binary"
     install: ClassVar[str] = "'pydantic-evals==2.62.0'"
 
     @override

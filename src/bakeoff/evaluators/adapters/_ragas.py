@@ -12,7 +12,7 @@ from bakeoff.errors import EvaluatorError
 from bakeoff.evaluators._protocol import CannotScoreError, EvaluatorContext, ScoreKind
 from bakeoff.evaluators._registry import evaluator
 from bakeoff.evaluators._text import as_text
-from bakeoff.evaluators.adapters._adapter import Adapter, Found, input_text, texts_of
+from bakeoff.evaluators.adapters._adapter import Found, ModelAdapter, input_text, texts_of
 from bakeoff.evaluators.adapters._door import MODEL, Door
 from bakeoff.evaluators.adapters._quiet import import_quietly, pick
 
@@ -27,7 +27,7 @@ _NO_METRIC = frozenset({"BaseMetric", "DistanceMeasure"})
 
 
 @evaluator("ragas")
-class RagasMetric(Adapter):
+class RagasMetric(ModelAdapter):
     """Score with a metric of Ragas: `Faithfulness`, `ContextRecall`, `AnswerCorrectness`, `RougeScore` and the others.
 
     It is given `user_input` (the inputs as one text, or the messages of an agent), `response` and `reference`
