@@ -119,15 +119,17 @@ def test_more_metrics_and_early_looks_have_their_price(store: LocalStore) -> Non
 
 def test_a_gate_says_how_often_it_catches_a_loss(store: LocalStore) -> None:
     rule = {"metric": "contains", "no_worse_than": "baseline", "margin": 0.05}
-    (said,) = plan(store, arithmetic(200, gate=[rule])).more
+    said, levers = plan(store, arithmetic(200, gate=[rule])).more
+    assert levers.startswith("Smaller differences would show: ")
+    assert "with twice the items (800 runs)" in levers
     assert said.startswith("Gate on contains: a true loss of 10 points (twice the margin) fails in ")
-    (larger,) = plan(store, arithmetic(800, gate=[rule])).more
+    larger, _ = plan(store, arithmetic(800, gate=[rule])).more
     caught = [int(text.partition("fails in ")[2].partition("%")[0]) for text in (said, larger)]
     assert caught[0] < caught[1]
 
 
 def test_a_margin_says_how_often_equal_variants_are_called_so(store: LocalStore) -> None:
-    (said,) = plan(store, arithmetic(400, analysis={"margin": 0.1})).more
+    said, _ = plan(store, arithmetic(400, analysis={"margin": 0.1})).more
     assert said.startswith("If nothing differs, a variant is called equivalent within 10 points in ")
 
 

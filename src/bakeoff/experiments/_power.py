@@ -11,7 +11,7 @@ import numpy as np
 from bakeoff.errors import BakeoffError, SpecError, StatsError
 from bakeoff.experiments._adaptive import primary_info
 from bakeoff.experiments._cube import ScoreCube, item_info, score_cubes
-from bakeoff.stats import ComparisonDesign, design_from_pilot, plan_comparison, planned_power
+from bakeoff.stats import ComparisonDesign, design_from_pilot, plan_comparison, plan_levers, planned_power
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,7 +81,7 @@ def forecast_power(
         words.append(f"Assumed{known}: {'; '.join(plan.assumptions)}.")
     if allocation.method in ("sequential", "racing"):
         words.append("Larger differences are shown with fewer items, and the run then stops.")
-    more = (*_margin_sentences(experiment, design, n_items), *more)
+    more = (*_margin_sentences(experiment, design, n_items), *more, *_levers(design, n_items))
     return PowerForecast(detectable=plan.difference, sentence=" ".join(words), more=more, pilot=source)
 
 
@@ -182,6 +182,18 @@ def _is_unit(cube: ScoreCube) -> bool:
 
 def _amount(value: float, kind: Kind) -> str:
     return f"{100 * value:.3g} points" if kind == "binary" else f"{value:.3g}"
+
+
+def _levers(design: ComparisonDesign, n_items: int) -> tuple[str, ...]:
+    """Say what smaller differences would cost, the cheapest change first."""
+    today, *changes = plan_levers(n_items, design=design)
+    better = [lever for lever in changes if lever.difference < today.difference * 0.97]
+    if not better:
+        return ()
+    parts = [
+        f"{_amount(lever.difference, design.kind)} with {lever.change} ({lever.n_calls:,} runs)" for lever in better[:3]
+    ]
+    return (f"Smaller differences would show: {'; '.join(parts)}.",)
 
 
 def _margin_sentences(experiment: Experiment, design: ComparisonDesign, n_items: int) -> tuple[str, ...]:
