@@ -144,3 +144,15 @@ def test_an_export_says_what_it_cut_and_which_folder_it_made(tmp_path: Path) -> 
     refused = shell(tmp_path, "bakeoff export latest trials.csv/trials.csv")
     assert (refused.returncode, "looks like a file" in refused.stderr) == (2, True)
     assert not (tmp_path / "trials.csv").exists()
+
+
+def test_a_null_that_a_prompt_would_write_as_none_is_said(tmp_path: Path) -> None:
+    rows = [{"id": str(n), "question": None if n == 3 else "a", "expected": "a"} for n in range(5)]
+    guarded = "{% if question %}{{ question }}{% endif %}"
+    write_spec(tmp_path, dataset={"rows": rows}, prompts={"plain": "Ask: {{ question }}", "guarded": guarded})
+    for command in ("validate", "plan", "run"):
+        said = " ".join(shell(tmp_path, f"bakeoff {command} spec.yaml").stdout.split())
+        assert (
+            "'question' is null in 1 of the first 5 items, for instance '3', and the prompt 'plain' writes it" in said
+        )
+        assert "'guarded' writes" not in said

@@ -9,6 +9,7 @@ import gzip
 import io
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -403,3 +404,22 @@ def test_names(tmp_path: Path) -> None:
         open_dataset({"rows": [{"a": 1}]}),
     ]
     assert [dataset.name for dataset in found] == ["my.questions", "answers", "rows"]
+
+
+def test_a_formula_that_was_never_computed_is_no_empty_cell(tmp_path: Path) -> None:
+    """A program that writes formulas, as openpyxl does, leaves their values to Excel."""
+    write_xlsx(tmp_path / "f.xlsx", [{"id": "1", "question": "a"}, {"id": "2", "question": "=1+1"}])
+    with pytest.raises(DatasetError, match=r"cell B3 holds a formula whose value was never computed: '=1\+1'"):
+        open_dataset({"path": "f.xlsx"}, base_dir=tmp_path)
+
+
+def test_a_formula_with_its_value_is_read_as_the_value(tmp_path: Path) -> None:
+    import zipfile
+
+    write_xlsx(tmp_path / "f.xlsx", [{"id": "1", "question": "=1+1"}])
+    with zipfile.ZipFile(tmp_path / "f.xlsx") as given, zipfile.ZipFile(tmp_path / "g.xlsx", "w") as made:
+        for name in given.namelist():
+            part = given.read(name).decode()
+            made.writestr(name, re.sub(r"<v ?/>|<v></v>", "<v>2</v>", part) if "sheet1" in name else part)
+    (item,) = open_dataset({"path": "g.xlsx"}, base_dir=tmp_path).head(5)
+    assert item.inputs == {"question": 2}

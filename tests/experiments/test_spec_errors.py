@@ -225,3 +225,26 @@ def test_a_guardrail_must_know_which_way_is_worse(tmp_path: Path) -> None:
     path = tmp_path / "right.yaml"
     path.write_text(text + "analysis: {guardrails: [{metric: length, margin: 20, harm: higher}]}\n", encoding="utf-8")
     assert load_experiment(path).spec.analysis.guardrails[0].harm == "higher"
+
+
+@pytest.mark.parametrize(
+    ("line", "message", "fix"),
+    [
+        ("budget: 5", "budget: must be a mapping with keys such as usd, ", "write `budget: {usd: ...}`"),
+        ("limits: [3]", "limits: must be a mapping with keys such as ", "write `limits: {"),
+        ("gate: {at_least: 1}", "gate: must be a list", "write `gate: [...]`, or one `- ...` a line"),
+        ("repeats: 1.5", "repeats: must be a whole number, got 1.5", ""),
+        ("repeats: many", "repeats: must be a whole number, got 'many'", ""),
+        ("limits: {adaptive: maybe}", "limits.adaptive: must be true or false, got 'maybe'", ""),
+        ("analysis: {alpha: 5%}", "analysis.alpha: must be a number, got '5%'", "write 5% as 0.05"),
+        ("description: 5", "description: must be text, got 5", "put it into quotes"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_told_in_words_of_the_file(
+    tmp_path: Path, line: str, message: str, fix: str
+) -> None:
+    (found,) = problems(tmp_path, f"{GOOD}{line}\n")
+    assert found.startswith(f"experiment.yaml:14: {message}")
+    assert fix in found
+    assert "instance of" not in found
+    assert "parse" not in found

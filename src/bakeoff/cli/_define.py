@@ -52,7 +52,7 @@ def validate(
     keys: Annotated[bool, typer.Option("--keys/--no-keys", help="Whether a missing API key is an error.")] = True,
 ) -> None:
     """Check an experiment file, its data, prompts, evaluators and keys; report every problem at once."""
-    from bakeoff.experiments import load_experiment, recorded_notes
+    from bakeoff.experiments import data_notes, load_experiment
 
     load_env(env_file)
     experiment = load_experiment(file, cache_dir=cache_dir(store_at(store)), check_keys=keys)
@@ -66,7 +66,7 @@ def validate(
         f"{experiment.spec.repeats} repeats = {trials:,} trials, {len(experiment.evaluators)} evaluators",
         soft_wrap=True,
     )
-    for note in recorded_notes(experiment):
+    for note in data_notes(experiment):
         console().print(f"! {note}", style="yellow", soft_wrap=True)
 
 

@@ -89,7 +89,42 @@ def read_xlsx(path: Path, spec: DatasetSpec, label: str) -> Iterator[Row]:
             fix = near(spec.sheet, book.sheetnames, f"the sheets are {shown(book.sheetnames)}")
             raise failure(f"{label} has no sheet {spec.sheet!r}", fix)
         sheet = book[spec.sheet or book.sheetnames[0]]
-        yield from _sheet_rows(sheet.iter_rows(values_only=True), label)
+        rows = sheet.iter_rows(values_only=True)
+        yield from _sheet_rows(_with_values(rows, path, sheet.title, label) if _has_formulas(path) else rows, label)
+    finally:
+        book.close()
+
+
+def _has_formulas(path: Path) -> bool:
+    """Whether any sheet of a workbook holds a formula, found without parsing it."""
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if name.startswith("xl/worksheets/") and name.endswith(".xml"):
+                with archive.open(name) as part:
+                    end = b""
+                    while chunk := part.read(1 << 20):
+                        if b"<f>" in (seen := end + chunk) or b"<f " in seen:
+                            return True
+                        end = chunk[-2:]
+    return False
+
+
+def _with_values(rows: Iterable[tuple[Any, ...]], path: Path, sheet: str, label: str) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows, and refuse a formula whose value was never computed: it would read as an empty cell."""
+    import openpyxl
+    from openpyxl.utils import get_column_letter
+
+    book = openpyxl.load_workbook(path, read_only=True, data_only=False)
+    try:
+        for line, (row, written) in enumerate(zip(rows, book[sheet].iter_rows(values_only=True), strict=False), 1):
+            for place, (value, formula) in enumerate(zip(row, written, strict=False), 1):
+                if value is None and formula is not None:
+                    cell = f"{get_column_letter(place)}{line}"
+                    raise failure(
+                        f"{label}, cell {cell} holds a formula whose value was never computed: {str(formula)[:60]!r}",
+                        "open the file in a spreadsheet and save it, or write the value",
+                    )
+            yield row
     finally:
         book.close()
 

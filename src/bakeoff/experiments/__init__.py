@@ -11,6 +11,7 @@ from bakeoff.experiments._calibration import (
 from bakeoff.experiments._choice import Choice, Probability
 from bakeoff.experiments._control import read_status, send_control
 from bakeoff.experiments._cube import ItemInfo, ScoreCube, item_info, score_cubes
+from bakeoff.experiments._data_notes import data_notes
 from bakeoff.experiments._duels import Duels, Preference, judge_pairs, rank_preferences
 from bakeoff.experiments._escalated import Escalated, escalated_question, read_escalated
 from bakeoff.experiments._gate_spec import EscalateSpec, GatePolicy, GateRule
@@ -22,7 +23,6 @@ from bakeoff.experiments._paths import RunLock, RunPaths, StorePaths, default_st
 from bakeoff.experiments._plan import Plan, VariantForecast, plan_run
 from bakeoff.experiments._progress import Progress
 from bakeoff.experiments._promptfoo import PromptfooImport, import_promptfoo
-from bakeoff.experiments._recorded_notes import recorded_notes
 from bakeoff.experiments._reopen import reopen_experiment
 from bakeoff.experiments._rescore import rescore_run
 from bakeoff.experiments._runner import execute
@@ -89,6 +89,7 @@ __all__ = [
     "analyse",
     "analyse_two",
     "calibrate_judge",
+    "data_notes",
     "default_store",
     "escalated_question",
     "execute",
@@ -105,7 +106,6 @@ __all__ = [
     "read_escalated",
     "read_labels",
     "read_status",
-    "recorded_notes",
     "reopen_experiment",
     "rescore_run",
     "score_cubes",

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from bakeoff.errors import StoreError
+from bakeoff.experiments._data_notes import data_notes
 from bakeoff.experiments._json import dumps, loads
-from bakeoff.experiments._recorded_notes import recorded_notes
 
 if TYPE_CHECKING:
     from bakeoff.experiments._load import Experiment
@@ -116,7 +116,7 @@ def manifest_of(experiment: Experiment, run_id: str) -> Manifest:
     spec = experiment.spec
     return Manifest(
         run_id=run_id,
-        notes=recorded_notes(experiment),
+        notes=data_notes(experiment),
         name=spec.name,
         description=spec.description,
         created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),

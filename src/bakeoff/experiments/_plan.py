@@ -7,8 +7,8 @@ from math import nan
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.errors import BakeoffError
+from bakeoff.experiments._data_notes import data_notes
 from bakeoff.experiments._power import forecast_power
-from bakeoff.experiments._recorded_notes import recorded_notes
 from bakeoff.experiments._variants import chosen_cells
 from bakeoff.gateway import BATCH_PRICE, ModelRequest, ModelResponse, Usage, estimate_tokens, price_of
 from bakeoff.targets import PromptTarget
@@ -105,7 +105,7 @@ def plan_run(experiment: Experiment, *, store: LocalStore | None = None, pilot: 
     judges = [evaluator.metric for evaluator in experiment.evaluators if hasattr(evaluator, "model")]
     if judges:
         warnings.append(f"Calls of judges are not in the forecast: {', '.join(judges)}.")
-    warnings += [f"{note[0].upper()}{note[1:]}." for note in recorded_notes(experiment)]
+    warnings += [f"{note[0].upper()}{note[1:]}." for note in data_notes(experiment)]
     power = forecast_power(experiment, sample, store=store, pilot=pilot)
     return Plan(
         name=spec.name,

@@ -60,10 +60,31 @@ def _problem(detail: ErrorDetails, key: Key, document: Document, model: type[Bas
     message = message[0].lower() + message[1:]
     is_container = isinstance(value, (dict, list))
     shown = "" if is_container and len(repr(value)) > _MAX_SHOWN else f", got {_short(value)}"
-    fix = ""
+    message, fix = _plainly(kind, message, key, value, model)
     if kind == "string_pattern_mismatch" and key == ("name",):
         message, fix = 'must be a short name without / \\ : * ? " < > |', "use words and hyphens"
     return SpecProblem(message + shown, key=dotted, file=document.file, line=line, fix=fix)
+
+
+def _plainly(kind: str, message: str, key: Key, value: Any, model: type[BaseModel]) -> tuple[str, str]:
+    """Say of a wrong type what is wanted, in words of the file; and how to write it."""
+    name = str(key[-1]) if key else ""
+    if kind in ("dict_type", "mapping_type", "model_type", "model_attributes_type"):
+        allowed = _fields_at(model, key)
+        told = f" with keys such as {', '.join(allowed[:6])}" if allowed else " of names"
+        return f"must be a mapping{told}", f"write `{name}: {{{allowed[0] if allowed else 'NAME'}: ...}}`"
+    if kind == "list_type":
+        return "must be a list", f"write `{name}: [...]`, or one `- ...` a line"
+    if kind in ("int_parsing", "int_type", "int_from_float"):
+        return "must be a whole number", ""
+    if kind in ("float_parsing", "float_type"):
+        fix = "write 5% as 0.05" if isinstance(value, str) and value.strip().endswith("%") else ""
+        return "must be a number", fix
+    if kind in ("bool_parsing", "bool_type"):
+        return "must be true or false", ""
+    if kind == "string_type":
+        return "must be text", "put it into quotes" if isinstance(value, bool | int | float) else ""
+    return message, ""
 
 
 def _short(value: Any) -> str:
