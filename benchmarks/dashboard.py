@@ -33,7 +33,7 @@ CONTENT = {
     "": "text=Every experiment that ran",
     "results": ".bo-hero h2",
     "compare": ".bo-hero h2",
-    "items": '[data-testid="stDataFrame"]',
+    "items": ".bo-matrix button",
     "live": ".bo-progress",
     "design": "text=Smallest difference",
     "prompts": "h1",
@@ -123,7 +123,7 @@ def caption(page: Page) -> str:
 def interactions(page: Page, base: str) -> dict[str, float]:
     found: dict[str, float] = {}
     page.goto(f"{base}/items")
-    page.wait_for_selector('[data-testid="stDataFrame"]')
+    page.wait_for_selector(".bo-matrix button")
     page.wait_for_timeout(1500)
     found["items: filter"] = timed(
         page.get_by_text("Errors", exact=True).click, lambda: page.wait_for_selector("text=No item matches")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.app.browser import CHROMIUM, FLAGS, dashboard
-from tests.app.support import simulated
+from tests.app.support import hostile, simulated
 from tests.app.test_browser import Watched
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -77,6 +77,31 @@ def test_from_a_difference_to_the_trial_behind_it(browser: Any, tmp_path: Path) 
         page.get_by_role("link", name="Whole trial").last.click()
         expect(page.get_by_role("heading", name="Item i027")).to_be_visible()
         assert f"run={second.run_id}" in page.url
+        assert seen.foreign == []
+        assert seen.errors == []
+        context.close()
+
+
+def test_a_cell_opens_its_trial(browser: Any, tmp_path: Path) -> None:
+    root = tmp_path / ".bakeoff"
+    hostile(root)
+    with dashboard(root) as base:
+        context = browser.new_context(viewport={"width": 390, "height": 844})
+        seen = Watched(context.new_page(), base)
+        page = seen.page
+        page.goto(f"{base}/items")
+        page.wait_for_selector(".bo-matrix button")
+        assert page.locator(".bo-matrix img, .bo-matrix script, .bo-matrix a").count() == 0
+        cell = page.locator(".bo-matrix tbody tr").nth(3).locator("button").nth(1)
+        cell.focus()
+        page.keyboard.press("Enter")  # by keyboard as by pointer
+        page.wait_for_url("**item=3**")
+        page.wait_for_function(
+            "() => document.querySelectorAll('.bo-matrix tbody tr')[3].querySelectorAll('button')[1]"
+            ".getAttribute('aria-pressed') === 'true'"
+        )
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the table scrolls, not the page"
+        assert page.evaluate("window.__hacked") is None
         assert seen.foreign == []
         assert seen.errors == []
         context.close()

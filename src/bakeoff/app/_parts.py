@@ -204,10 +204,12 @@ def leaderboard(analysis: Analysis, metric: MetricAnalysis, models: dict[str, st
         per_thousand = 1000 * resource.cost_usd_per_trial
         body.append(
             f"<tr><td class=r>{row.rank}</td><td class=name>{h(row.variant, 80)}{under}</td><td class=bar>{bar}</td>"
-            f"<td class=r><b>{h(shown(row.estimate.estimate, metric))}</b></td>"
-            f"<td class=r>{h(_interval(row, metric))}</td>"
-            f"<td class=r>{row.n_missing:,}</td><td class=r>{h(amount_usd(per_thousand))}</td>"
-            f"<td class=r>{_ms(resource.latency_p50_ms)}</td><td class=r>{_ms(resource.latency_p95_ms)}</td></tr>"
+            f'<td class="r main"><b>{h(shown(row.estimate.estimate, metric))}</b></td>'
+            f'<td class=r data-name="interval">{h(_interval(row, metric))}</td>'
+            f'<td class=r data-name="trials missing">{row.n_missing:,}</td>'
+            f'<td class=r data-name="USD / 1k trials">{h(amount_usd(per_thousand))}</td>'
+            f'<td class=r data-name="p50 ms">{_ms(resource.latency_p50_ms)}</td>'
+            f'<td class=r data-name="p95 ms">{_ms(resource.latency_p95_ms)}</td></tr>'
         )
     unit = "% passed" if metric.kind == "binary" else metric.unit or "mean"
     head = (
@@ -216,7 +218,7 @@ def leaderboard(analysis: Analysis, metric: MetricAnalysis, models: dict[str, st
         "<th class=r>USD / 1k trials</th><th class=r>p50 ms</th><th class=r>p95 ms</th></tr>"
     )
     note = _more(len(every) - len(rows))
-    return wrap(f'<div class="bo-card bo-scroll"><table>{head}{"".join(body)}</table>{note}</div>')
+    return wrap(f'<div class="bo-card bo-scroll"><table class="bo-stack">{head}{"".join(body)}</table>{note}</div>')
 
 
 def _more(count: int) -> str:
@@ -256,10 +258,11 @@ def comparisons(analysis: Analysis, metric: MetricAnalysis) -> str:
         body.append(
             f"<tr><td>{verdict_chip(c.label)}</td>"
             f"<td class=name>{h(c.candidate, 80)}<small>vs {h(c.baseline, 80)}</small></td>"
-            f"<td class=bar>{bar}</td><td class=r><b>{h(signed(d.estimate, points=points))}</b></td>"
-            f"<td class=r>{h(interval)}</td>"
-            f"<td class=r>{_p(p)}</td><td class=r>{c.improved:,} <span class=bo-soft>{up}</span><br>{c.regressed:,} "
-            f"<span class=bo-soft>{down}</span></td></tr>"
+            f'<td class=bar>{bar}</td><td class="r main"><b>{h(signed(d.estimate, points=points))}</b></td>'
+            f'<td class=r data-name="interval">{h(interval)}</td>'
+            f'<td class=r data-name="adjusted p">{_p(p)}</td>'
+            f'<td class=r data-name="items"><div>{c.improved:,} <span class=bo-soft>{up}</span> <br>{c.regressed:,} '
+            f"<span class=bo-soft>{down}</span></div></td></tr>"
         )
     unit = "points" if points else metric.unit or "difference"
     head = (
@@ -268,7 +271,7 @@ def comparisons(analysis: Analysis, metric: MetricAnalysis) -> str:
         "<th class=r>Items</th></tr>"
     )
     note = _more(len(metric.comparisons) - len(rows))
-    return wrap(f'<div class="bo-card bo-scroll"><table>{head}{"".join(body)}</table>{note}</div>')
+    return wrap(f'<div class="bo-card bo-scroll"><table class="bo-stack">{head}{"".join(body)}</table>{note}</div>')
 
 
 def direction_words(higher_is_better: bool | None) -> tuple[str, str]:

@@ -26,7 +26,8 @@ AXIS_WORDS: dict[str, tuple[str, str, float]] = {
     "input_tokens": ("Tokens in", "tokens per trial", 1.0),
 }
 """Name, unit and factor of each axis."""
-_ON, _OFF = PALETTE[0], "#8A8A8A"
+_ON: dict[Mode, str] = {"light": PALETTE[0], "dark": PALETTE[4]}
+_OFF = "#8A8A8A"
 
 
 def axis_value(axis: str, value: float) -> float:
@@ -61,8 +62,10 @@ def tradeoff_figure(
     scale = scale_of(metric)
     quality = {row.variant: row.estimate for row in metric.scores}
     points: list[tuple[str, float, float]] = []
+    known = [factor * value for value in trade.front.values[:, place + 1].tolist() if isfinite(value)]
+    middle = 0.6 * max(known, default=0.0)
     figure = go.Figure()
-    for group, colour, name in ((True, _ON, "on the front"), (False, _OFF, "beaten on everything")):
+    for group, colour, name in ((True, _ON[mode], "on the front"), (False, _OFF, "beaten on everything")):
         rows = [
             (index, variant)
             for index, variant in enumerate(trade.front.variants)
@@ -77,8 +80,8 @@ def tradeoff_figure(
         chance = [_chance(float(trade.front.probability[index])) for index, _ in rows]
         figure.add_trace(
             go.Scatter(
-                x=x, y=y, mode="markers+text", name=name, text=[safe(variant, 28) for _, variant in rows],
-                textposition="top right",
+                x=x, y=y, mode="markers+text", name=name, text=[safe(variant, 26) for _, variant in rows],
+                textposition=["top left" if value > middle else "top right" for value in x],
                 customdata=[[safe(variant, 80), share] for (_, variant), share in zip(rows, chance, strict=True)],
                 marker={"size": 13, "color": colour, "symbol": "circle" if group else "circle-open",
                         "line": {"width": 2, "color": colour}},
@@ -94,15 +97,17 @@ def tradeoff_figure(
     figure.add_trace(
         go.Scatter(
             x=[a for a, _ in line], y=[b for _, b in line], mode="lines", name="front", hoverinfo="skip",
-            line={"color": _ON, "width": 2, "dash": "dot", "shape": "hv"},
+            line={"color": _ON[mode], "width": 2, "dash": "dot", "shape": "hv"},
         )
     )  # fmt: skip
     words, unit, _ = AXIS_WORDS[drawn]
     dress(figure, mode, rows=0, x_title=f"{words} ({unit})")
     figure.update_layout(height=440, legend={"traceorder": "normal"})
-    most, least = max((a for _, a, _ in points), default=1.0), min((a for _, a, _ in points), default=0.0)
+    ends = [factor * estimate.high for estimate in trade.spread[place] if isfinite(estimate.high)]
+    most = max([a for _, a, _ in points] + ends, default=1.0)
+    least = min((a for _, a, _ in points), default=0.0)
     room = (most - min(least, 0.0)) or 1.0
-    figure.update_xaxes(range=[min(least, 0.0) - 0.04 * room, most + 0.22 * room])  # names stand to the right
+    figure.update_xaxes(range=[min(least, 0.0) - 0.04 * room, most + 0.05 * room])
     figure.update_yaxes(title=f"{safe(metric.metric)}{unit_of(metric)}", autorange=True, automargin=True)
     return figure
 

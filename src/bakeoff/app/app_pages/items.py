@@ -9,11 +9,10 @@ import streamlit as st
 from bakeoff.app import _parts, _queries, _state
 from bakeoff.app._queries import ItemFilter
 from bakeoff.app._text import clip, line, md, visible
+from bakeoff.app._theme import ASSETS
 from bakeoff.app._trial_view import show_trial
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from bakeoff.app._queries import ItemPage
     from bakeoff.experiments import Manifest
 
@@ -46,10 +45,7 @@ def draw() -> None:
         current = st.pagination(pages, key=f"items_page_{hash(scope)}") if pages > 1 else 1
     found = _state.items_of(manifest, wanted, limit=_ROWS, offset=(current - 1) * _ROWS)
     with table:
-        chosen = _matrix(found, manifest, wanted.metric, key=f"matrix_{hash((scope, current))}")
-    if chosen is not None:
-        _state.remember("item", str(chosen[0]))
-        _state.remember("variant", chosen[1])
+        _matrix(found, manifest, wanted.metric, key=f"matrix_{hash((scope, current))}")
     _drill_down(manifest, found)
 
 
@@ -83,40 +79,46 @@ def _controls(manifest: Manifest) -> ItemFilter:
     )
 
 
-def _matrix(found: ItemPage, manifest: Manifest, metric: str, *, key: str) -> tuple[int, str] | None:
-    """Show the rows as a table; return the item and variant of the chosen cell."""
-    import pandas as pd
+@st.cache_resource(show_spinner=False)
+def _component() -> Any:
+    """Return the table whose cells are buttons; a data frame of Streamlit's would load 1.7 MB of scripts for it."""
+    script = (ASSETS / "matrix.js").read_text(encoding="utf-8")
+    return st.components.v2.component(
+        "bakeoff_matrix", html='<div class="bo-matrix"></div>', js=script, isolate_styles=False
+    )
 
+
+def _matrix(found: ItemPage, manifest: Manifest, metric: str, *, key: str) -> None:
+    """Show the rows as a table; a cell that is chosen is kept in the address, before the page is drawn again."""
     variants = manifest.variant_names
-    texts = [
-        {
-            "item": clip(visible(row.item_id), 40),
-            **{f"v{i}": _cell(row, name) for i, name in enumerate(variants)},
-            "text": line(row.glance, 220),
-        }
-        for row in found.rows
-    ]
-    frame = pd.DataFrame(texts)
-    values = [[row.values.get(name) for name in variants] for row in found.rows]
-    config: dict[str, Any] = {"item": st.column_config.TextColumn("Item", width=92, pinned=True)}
-    for index, name in enumerate(variants):
-        config[f"v{index}"] = st.column_config.TextColumn(
-            line(name, 40), width=max(84, min(150, 460 // len(variants))), alignment="center"
-        )
-    config["text"] = st.column_config.TextColumn("Input", width="large")
-    event = st.dataframe(
-        _coloured(frame, values, len(variants)), column_config=config, hide_index=True, key=key, on_select="rerun",
-        selection_mode="single-cell", row_height=34, height=34 * (len(found.rows) + 1) + 3,
-        alt=f"Scores of {metric} by item and variant",
-    )  # fmt: skip
-    cells = event.selection.cells
-    if not cells:
-        return None
-    place, column = cells[0]
-    if not 0 <= place < len(found.rows):
-        return None
-    name = variants[int(column[1:])] if column.startswith("v") and column[1:].isdigit() else variants[0]
-    return found.rows[place].item, name
+    known = [value for row in found.rows for value in row.values.values() if value is not None]
+    low, high = (min(0.0, *known), max(1.0, *known)) if known else (0.0, 1.0)
+    info = next((m for m in manifest.metrics if m.metric == metric), None)
+    upward = None if info is not None and info.higher_is_better is None else info is None or info.higher_is_better
+    item, variant = _state.kept("item"), _state.kept("variant")
+    data = {
+        "variants": [line(name, 60) for name in variants],
+        "rows": [
+            {
+                "id": clip(visible(row.item_id), 40),
+                "item": row.item,
+                "text": line(row.glance, 160),
+                "cells": [[_cell(row, name), *_tint(row.values.get(name), low, high, upward)] for name in variants],
+            }
+            for row in found.rows
+        ],
+        "item": int(item) if item is not None and item.isdigit() else None,
+        "place": variants.index(variant) if variant in variants else 0,
+    }
+
+    def picked() -> None:
+        value = st.session_state[key].get("cell")
+        items = {row.item for row in found.rows}
+        if isinstance(value, list) and len(value) == 2 and value[0] in items and value[1] in range(len(variants)):
+            _state.remember("item", str(int(value[0])))
+            _state.remember("variant", variants[int(value[1])])
+
+    _component()(key=key, data=data, on_cell_change=picked, height="content")
 
 
 def _cell(row: _queries.ItemRow, variant: str) -> str:
@@ -130,28 +132,15 @@ def _cell(row: _queries.ItemRow, variant: str) -> str:
     return f"{value:.3g}"
 
 
-def _coloured(frame: pd.DataFrame, values: list[list[float | None]], n_variants: int) -> Any:
-    """Tint the cells: green is good, orange bad, always with a sign beside the colour."""
-    known = [v for row in values for v in row if v is not None]
-    low, high = (min(0.0, *known), max(1.0, *known)) if known else (0.0, 1.0)
-
-    def tint(column: pd.Series) -> list[str]:
-        name = str(column.name)
-        if not (name.startswith("v") and name[1:].isdigit() and int(name[1:]) < n_variants):
-            return [""] * len(column)
-        return [_tint(row[int(name[1:])], low, high) for row in values]
-
-    return frame.style.apply(tint, axis=0)
-
-
-def _tint(value: float | None, low: float, high: float) -> str:
+def _tint(value: float | None, low: float, high: float, upward: bool | None) -> tuple[str, int]:
+    """Return tone and strength (percent) of a cell; colour stands beside a sign or a number, never alone."""
     if value is None:
-        return "background-color: rgba(128,134,150,0.14); text-align: center"
+        return "open", 14
     share = (value - low) / (high - low) if high > low else 0.5
-    good, bad = (0, 158, 115), (213, 94, 0)
-    strength = (0.06 + 0.12 * (2 * share - 1)) if share >= 0.5 else (0.12 + 0.28 * (1 - 2 * share))
-    red, green, blue = good if share >= 0.5 else bad
-    return f"background-color: rgba({red},{green},{blue},{strength:.2f}); text-align: center"
+    if upward is None:
+        return "other", round(4 + 26 * share)
+    good = share if upward else 1 - share
+    return ("good", round(6 + 14 * (2 * good - 1))) if good >= 0.5 else ("bad", round(10 + 30 * (1 - 2 * good)))
 
 
 def _drill_down(manifest: Manifest, found: ItemPage) -> None:
@@ -167,7 +156,7 @@ def _drill_down(manifest: Manifest, found: ItemPage) -> None:
     controls = st.container(horizontal=True)
     with controls:
         variant = _state.choose(
-            "Variant", variants, name="variant", style="segments" if len(variants) <= 8 else "select",
+            "Variant", variants, name="variant", style="segments" if len("".join(variants)) <= 70 else "select",
             label_visibility="collapsed", scope=f"{manifest.run_id}{item}",
         )  # fmt: skip
         mine = [trial for trial in trials if trial.variant == variant]
