@@ -42,9 +42,14 @@ _KINDS = {
     "create_agent": "agent",
     "invoke_workflow": "agent",
 }
-_INPUT = ("gen_ai.input.messages", "gen_ai.tool.call.arguments", "tool_arguments", "gen_ai.prompt", "input.value")
-_OUTPUT = ("gen_ai.output.messages", "gen_ai.tool.call.result", "tool_response", "gen_ai.completion", "output.value")
+_ARGUMENTS = ("gen_ai.tool.call.arguments", "tool_arguments", "tool.arguments")
+_INPUT = ("gen_ai.input.messages", *_ARGUMENTS, "gen_ai.prompt", "input.value", "traceloop.entity.input")
+_OUTPUT = (
+    "gen_ai.output.messages", "gen_ai.tool.call.result", "tool_response", "gen_ai.completion", "output.value",
+    "traceloop.entity.output",
+)  # fmt: skip
 _PREFIXES = {"aws.bedrock": "bedrock", "gcp.gemini": "gemini", "gcp.vertex_ai": "vertex_ai", "azure.ai.openai": "azure"}
+_TOOL_NAMES = ("gen_ai.tool.name", "tool.name", "traceloop.entity.name")
 _MAX_CHARS = 2000
 _lock = threading.Lock()
 _open: dict[int, list[Any]] = {}
@@ -182,13 +187,14 @@ def result_of_spans(output: Any, spans: Sequence[ReadableSpan]) -> TargetResult:
             known = known and price is not None
             cost += row["cost"] or 0.0
         elif kind == "tool":
-            name = str(about.get("gen_ai.tool.name") or span.name)
-            arguments = next((about[key] for key in _INPUT if key in about), "{}")
+            name = str(next((about[key] for key in _TOOL_NAMES if about.get(key)), span.name))
+            arguments = next((about[key] for key in (*_ARGUMENTS, *_INPUT) if key in about), "{}")
             tools.append({"id": str(about.get("gen_ai.tool.call.id", index)), "type": "function",
                           "function": {"name": name, "arguments": _text(arguments)}})  # fmt: skip
             row["name"] = name
         trace.append(row)
     called = any(row["kind"] == "model" for row in trace)
+    tools = tools or _asked_for(ordered)
     return TargetResult(
         output=output, usage=usage, cost_usd=cost if known and called else None, latency_ms=trace[0]["end_ms"],
         route="otel", model=model, tool_calls=tools, trace=trace,
@@ -216,8 +222,25 @@ def _row(
     return row
 
 
+def _asked_for(spans: Sequence[ReadableSpan]) -> list[dict[str, Any]]:
+    """Return the tool calls that models asked for, where a framework gives no span of its own to a tool."""
+    found: dict[str, dict[str, Any]] = {}
+    for span in spans:
+        try:
+            messages = json.loads(str((span.attributes or {}).get("gen_ai.output.messages", "[]")))
+            parts = [part for message in messages for part in message.get("parts", ())]
+            for part in parts:
+                if part.get("type") == "tool_call" and part.get("name"):
+                    made = {"name": str(part["name"]), "arguments": _text(part.get("arguments") or "{}")}
+                    key = str(part.get("id") or len(found))
+                    found[key] = {"id": key, "type": "function", "function": made}
+        except (ValueError, TypeError, AttributeError):  # not in the form of the conventions
+            continue
+    return list(found.values())
+
+
 def _guess(about: Mapping[str, Any]) -> str:
-    if "gen_ai.tool.name" in about:
+    if any(about.get(name) for name in _TOOL_NAMES[:2]) or about.get("traceloop.span.kind") == "tool":
         return "tool"
     return "model" if "gen_ai.usage.input_tokens" in about and "gen_ai.request.model" in about else "step"
 
