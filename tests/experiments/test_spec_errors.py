@@ -109,6 +109,42 @@ def test_a_key_in_the_environment_is_enough(tmp_path: Path) -> None:
     assert not good(tmp_path, text, env={"OPENAI_API_KEY": "x"}).is_simulated
 
 
+@pytest.mark.parametrize(
+    ("evaluators", "key", "name"),
+    [
+        (
+            '[contains, {judge: {model: openai/gpt-5-mini, question: "Is it polite?"}}]',
+            "evaluators.1",
+            "OPENAI_API_KEY",
+        ),
+        (
+            '[{judge: {model: sim/judge, jury: [anthropic/claude-haiku-4-5], question: "Is it polite?"}}]',
+            "evaluators.0",
+            "ANTHROPIC",
+        ),
+        ("[{all: [contains, {toxicity: {model: mistral/mistral-small-latest}}]}]", "evaluators.0", "MISTRAL_API_KEY"),
+        ("[{embedding_similarity: {model: openai/x, api_key_env: OTHER, threshold: 0.5}}]", "evaluators.0", "OTHER"),
+        ("[moderation]", "evaluators.0", "OPENAI_API_KEY"),
+    ],
+)
+def test_a_key_that_only_a_judge_needs_is_missed_before_the_run(
+    tmp_path: Path, evaluators: str, key: str, name: str
+) -> None:
+    text = GOOD.replace("evaluators:\n  - contains\n", f"evaluators: {evaluators}\n")
+    (found,) = problems(tmp_path, text, env={})
+    assert key in found
+    assert f"needs the environment variable {name}" in found
+    assert good(tmp_path, text, check_keys=False)
+    keys = dict.fromkeys(["OPENAI_API_KEY", "ANTHROPIC_API_KEY", "MISTRAL_API_KEY", "OTHER"], "x")
+    assert good(tmp_path, text, env=keys)
+
+
+def test_a_key_missing_twice_is_told_once(tmp_path: Path) -> None:
+    text = GOOD.replace("sim/small", "openai/gpt-4o-mini").replace("- contains", "- moderation\n  - contains")
+    (found,) = problems(tmp_path, text, env={})
+    assert "models.small" in found
+
+
 def test_every_problem_at_once(tmp_path: Path) -> None:
     text = GOOD.replace("- contains", "- contians").replace("{{ question }}", "{{ qestion }}")
     text += "analysis: {baseline: nobody}\n"

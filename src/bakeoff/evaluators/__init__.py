@@ -1,5 +1,6 @@
 """Evaluators: what judges a trial, and how its scores come about."""
 
+from bakeoff.evaluators._asked import AskedModel, models_asked
 from bakeoff.evaluators._checks_safety import find_personal_data, redact_personal_data
 from bakeoff.evaluators._guards import (
     Guard,
@@ -54,6 +55,7 @@ from bakeoff.evaluators._sandbox import (
 )
 
 __all__ = [
+    "AskedModel",
     "BiasKind",
     "BiasReport",
     "CannotScoreError",
@@ -93,6 +95,7 @@ __all__ = [
     "length_bias",
     "load_evaluator",
     "load_evaluators",
+    "models_asked",
     "pad_answer",
     "passes",
     "position_bias",

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from bakeoff.datasets import open_dataset
 from bakeoff.errors import BakeoffError, SpecError, SpecProblem, StatsError
-from bakeoff.evaluators import load_evaluator
+from bakeoff.evaluators import load_evaluator, models_asked
 from bakeoff.experiments._batch_check import batch_problems
 from bakeoff.experiments._guards import guard_problems, load_guards
 from bakeoff.experiments._problems import problems_of
@@ -166,6 +166,7 @@ def load_experiment(
         loader.check_recorded(variants, dataset)
     if check_keys:
         loader.check_keys(variants, os.environ if env is None else env)
+        loader.check_judges(found, os.environ if env is None else env)
     loader.raise_if_any()
     assert dataset is not None
     return Experiment(
@@ -404,3 +405,19 @@ class _Loader:
                 self.add(
                     f"the model {model.model!r} needs the environment variable {name}, which is not set", *key, fix=fix
                 )
+
+    def check_judges(self, evaluators: Sequence[Evaluator], env: Mapping[str, str]) -> None:
+        """Name keys that only judges need: a run that finds out at the end has paid for answers nobody judges."""
+        placed = len(evaluators) == len(self.spec.evaluators)
+        said: set[str] = set()
+        for index, evaluator in enumerate(evaluators):
+            key = ("evaluators", index) if placed else ("evaluators",)
+            for asked in models_asked(evaluator):
+                missing = missing_env(asked.model, env, api_base=asked.api_base, api_key_env=asked.api_key_env)
+                for name in missing:
+                    if name in said or any(f" {name}," in problem.message for problem in self.problems):
+                        continue
+                    said.add(name)
+                    fix = f"export {name}=..., or put it into a file and pass `--env-file FILE`"
+                    message = f"the model {asked.model!r} needs the environment variable {name}, which is not set"
+                    self.add(message, *key, fix=fix)

@@ -1,0 +1,46 @@
+"""Which models an evaluator will ask: what must be known before a run begins."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from bakeoff.evaluators._protocol import Evaluator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["AskedModel", "models_asked"]
+
+
+class AskedModel(NamedTuple):
+    """A model behind an evaluator, and where its key comes from."""
+
+    model: str
+    """A LiteLLM model string."""
+    api_base: str | None = None
+    api_key_env: str | None = None
+
+
+def models_asked(evaluator: Evaluator) -> list[AskedModel]:
+    """List the models that an evaluator names, those of its jury and of evaluators inside it included.
+
+    Examples:
+        >>> from bakeoff.evaluators import load_evaluator
+        >>> judge = {"judge": {"model": "openai/gpt-5-mini", "jury": ["sim/judge"], "question": "Is it polite?"}}
+        >>> [one.model for one in models_asked(load_evaluator({"all": ["json_valid", judge]}))]
+        ['openai/gpt-5-mini', 'sim/judge']
+    """
+    found: dict[AskedModel, None] = {}
+    for one in _whole(evaluator):
+        base, key = getattr(one, "api_base", None), getattr(one, "api_key_env", None)
+        names = [getattr(one, "model", None), *getattr(one, "jury", ()), getattr(one, "embedding_model", None)]
+        found |= dict.fromkeys(AskedModel(name, base, key) for name in names if isinstance(name, str))
+    return list(found)
+
+
+def _whole(evaluator: Evaluator) -> Iterator[Evaluator]:
+    yield evaluator
+    inner = [*(getattr(evaluator, "of", None) or ()), getattr(evaluator, "check", None)]
+    for one in inner:
+        if isinstance(one, Evaluator):
+            yield from _whole(one)
