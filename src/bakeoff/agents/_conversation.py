@@ -10,10 +10,12 @@ from bakeoff.agents._memory import LEVELS, MemoryStore, Scope
 from bakeoff.errors import TargetError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
+    from bakeoff.agents._mem0 import Mem0Memory
     from bakeoff.agents._trace import Clock
     from bakeoff.agents._trial import Trial
+    from bakeoff.targets import ModelSpec
 
 __all__ = ["Remembering", "UserTurn", "user_turns"]
 
@@ -101,6 +103,12 @@ class Remembering:
         self._old: list[dict[str, Any]] = []
         self._summary = ""
         self._chat_id: str | None = None
+        self._mem0: Mem0Memory | None = None
+        if spec.policy == "mem0":
+            from bakeoff.agents._mem0 import Mem0Memory
+
+            embedding = trial.agent.helpers.get("embedding")
+            self._mem0 = Mem0Memory(trial, models=self._models(), embedding=embedding, top_k=spec.top_k)
 
     @property
     def store(self) -> MemoryStore:
@@ -125,6 +133,11 @@ class Remembering:
             return
         if spec.policy == "summary":
             trial.memory = self._summary
+        elif self._mem0 is not None:
+            with trial.recorder.span("recall", "memory", clock, parent=0, input=turn.text) as span:
+                found_texts = await self._mem0.recall(turn.text, scope, clock)
+                span["output"] = list(found_texts)
+            trial.memory = "\n".join(f"- {one}" for one in found_texts)
         elif spec.policy in ("retrieval", "hierarchical"):
             levels = list(spec.levels) if spec.policy == "hierarchical" else ["chat"]
             with trial.recorder.span("recall", "memory", clock, parent=0, input=turn.text) as span:
@@ -144,6 +157,9 @@ class Remembering:
             return
         if spec.policy == "summary":
             await self._summarise(clock)
+        elif self._mem0 is not None:
+            with self._trial.recorder.span("remember", "memory", clock, parent=0) as span:
+                span["output"] = await self._mem0.write(turn.text, reply, self._scope(turn), clock)
         elif spec.policy in ("retrieval", "hierarchical"):
             await self._write(turn, reply, clock)
 
@@ -186,11 +202,13 @@ class Remembering:
         return [(level.strip().lower(), fact.strip()) for level, _, fact in parts if level.strip().lower() in levels]
 
     async def _ask(self, told: str, clock: Clock, name: str) -> str:
-        trial = self._trial
-        helper = trial.agent.helpers.get("memory")
-        models = (helper,) if helper is not None else next(
-            (step.models for step in trial.agent.steps.values() if step.models), tuple(trial.agent.models[:1])
-        )  # fmt: skip
         asked = [{"role": "user", "content": told}]
-        response = await trial.call(models, asked, name=name, clock=clock, parent=0)
+        response = await self._trial.call(self._models(), asked, name=name, clock=clock, parent=0)
         return response.text.strip()
+
+    def _models(self) -> Sequence[ModelSpec]:
+        agent = self._trial.agent
+        helper = agent.helpers.get("memory")
+        if helper is not None:
+            return (helper,)
+        return next((step.models for step in agent.steps.values() if step.models), tuple(agent.models[:1]))

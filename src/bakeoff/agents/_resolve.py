@@ -221,14 +221,18 @@ class _Resolver:
             retriever=retriever, tools=tools, helpers=helpers,
         )  # fmt: skip
 
-    def _retriever(self, spec: RetrievalSpec) -> Retriever | None:
+    def _embedding(self, reference: ModelRef | None, *parts: str) -> ModelSpec | None:
         before = dict(self.used_models)
-        embedding = self.model(spec.embedding, "retrieval", "embedding")
-        if embedding is not None and embedding.model.startswith("sim/"):
+        found = self.model(reference, *parts)
+        if found is not None and found.model.startswith("sim/"):
             self.used_models = before  # simulated embeddings have no key, no price and no list of names
-        if embedding is not None and (embedding.headers or embedding.call_params()):
-            self.add("takes no headers or parameters", "retrieval", "embedding",
-                     fix="give `model`, `api_base` and `api_key_env` alone, and `dimensions` beside it")  # fmt: skip
+        if found is not None and (found.headers or found.call_params()):
+            fix = "give `model`, `api_base` and `api_key_env` alone"
+            self.add("takes no headers or parameters", *parts, fix=fix)
+        return found
+
+    def _retriever(self, spec: RetrievalSpec) -> Retriever | None:
+        embedding = self._embedding(spec.embedding, "retrieval", "embedding")
         store = spec.store.by
         if store != "exact":
             self.attempt(lambda: need(store, f"the vector store {store!r}"), "retrieval", "store")
@@ -428,6 +432,10 @@ class _Resolver:
         )
 
     def _helpers(self, spec: AgentSpec) -> dict[str, ModelSpec]:
+        if spec.memory.policy == "mem0":
+            self.attempt(lambda: need("mem0", "the memory policy 'mem0'"), "memory", "policy")
+        elif spec.memory.embedding is not None:
+            self.add("is only for `policy: mem0`", "memory", "embedding")
         wanted: dict[str, tuple[ModelRef | None, tuple[str, ...]]] = {
             "memory": (spec.memory.model, ("memory", "model")),
             "context": (spec.context.model, ("context", "model")),
@@ -438,6 +446,7 @@ class _Resolver:
         if spec.conversation is not None:
             wanted["user"] = (spec.conversation.user, ("conversation", "user"))
         found = {name: self.model(reference, *at) for name, (reference, at) in wanted.items()}
+        found["embedding"] = self._embedding(spec.memory.embedding, "memory", "embedding")
         return {name: model for name, model in found.items() if model is not None}
 
     # The flow

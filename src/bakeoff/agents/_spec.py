@@ -446,13 +446,15 @@ class RetrievalSpec(_Section):
 class MemorySpec(_Short):
     """What the agent remembers from turn to turn. A plain string is short for `{policy: ...}`."""
 
-    policy: Literal["none", "window", "summary", "retrieval", "hierarchical"] = "none"
+    policy: Literal["none", "window", "summary", "retrieval", "hierarchical", "mem0"] = "none"
     window: PositiveInt = 6
     """Messages kept word for word."""
     top_k: PositiveInt = 4
     """Memories recalled in a turn."""
     model: ModelRef | None = None
-    """Model that summarises; the step's when omitted."""
+    """Model that summarises, or extracts memories; the step's when omitted."""
+    embedding: ModelRef | None = None
+    """For `mem0`: model that embeds memories; hashed n-grams when omitted."""
     levels: list[Literal["chat", "task", "project", "user", "organisation", "industry", "platform"]] = Field(
         default_factory=lambda: ["chat", "user"]
     )
