@@ -86,3 +86,36 @@ async def test_counts_of_an_allocated_run_are_those_of_its_estimates(store: Loca
     assert analysis.correction == "bonferroni"
     assert "always valid" in analysis.methods
     assert "Holm" not in analysis.methods
+
+
+async def test_scores_that_only_one_side_lost_shake_the_headline(store: LocalStore) -> None:
+    """One side fails on two fifths of the items: `equivalent` on what is left is no answer."""
+    rng = np.random.default_rng(3)
+    base = [str(int(v)) for v in rng.random(300) < 0.6]
+    lossy: list[str | None] = [None if v == "0" else v for v in base]
+    analysis = await analysed(store, {"a": base, "b": lossy}, "exact_match", analysis={"margin": 0.05})
+    assert analysis.metric().comparisons[0].label == "equivalent"
+    assert "Scores missing on one side could overturn this for b." in analysis.headline
+    whole = await analysed(store, {"a": base, "b": base}, "exact_match", analysis={"margin": 0.05})
+    assert "overturn" not in whole.headline
+
+
+async def test_lost_repeats_widen_what_the_missing_scores_could_change(store: LocalStore) -> None:
+    rng = np.random.default_rng(4)
+    a = [[str(int(v)) for v in rng.random(4) < 0.5] for _ in range(80)]
+    b = [[str(int(rng.random() < 0.6)) if rng.random() > 0.3 else None for _ in range(4)] for _ in range(80)]
+    analysis = await analysed(store, {"a": a, "b": b}, "exact_match", repeats=4)
+    left = np.array(a, dtype=float)
+    right = np.array([[np.nan if v is None else float(v) for v in row] for row in b])
+    worst, best = (np.where(np.isnan(right), fill, right).mean() - left.mean() for fill in (0.0, 1.0))
+    bound = analysis.metric().comparisons[0].difference.missing_bound
+    assert bound == pytest.approx((worst, best))
+    assert "repeats of the items that are kept have no score" in analysis.metric().comparisons[0].words
+
+
+async def test_a_one_sided_question_is_answered_one_sided(store: LocalStore) -> None:
+    rng = np.random.default_rng(5)
+    columns = {"a": [str(int(v)) for v in rng.random(90) < 0.8], "b": [str(int(v)) for v in rng.random(90) < 0.4]}
+    analysis = await analysed(store, columns, "exact_match", analysis={"alternative": "greater"})
+    assert analysis.headline == "On exact_match: b is not shown to score higher than a."
+    assert "Tests are one-sided, as declared: only a higher score was looked for." in analysis.methods

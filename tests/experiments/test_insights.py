@@ -179,3 +179,24 @@ async def test_what_a_success_costs_and_the_cheapest_that_is_good_enough(store: 
         assert estimate.low < estimate.estimate < estimate.high
     assert found.choice.cheapest is not None
     assert found.choice.cheapest.reason in found.sentences
+
+
+async def test_missing_combinations_are_told_with_what_the_effects_rest_on(store: LocalStore, tmp_path: Path) -> None:
+    """size helps the terse style and harms the long one; without long+huge an additive model would hide it."""
+    (tmp_path / "own.py").write_text(
+        "def answer(q, style='terse', size='small', act='alone'):\n"
+        "    gain = {'small': 0, 'large': 4, 'huge': 4}[size]\n"
+        "    return 'x' * (20 + int(q) % 7 + (gain if style == 'terse' or act == 'alone' else -gain))\n"
+    )
+    for act, begins in (("together", "Do not read the effects of single factors"), ("alone", "Some combinations were")):
+        content = {
+            "name": "cells",
+            "dataset": {"rows": [{"id": str(i), "q": str(i)} for i in range(40)]},
+            "targets": {"t": {"python": f"{tmp_path}/own.py:answer", "params": {"act": act}}},
+            "factors": {"target": ["t"], "style": ["terse", "long"], "size": ["small", "large", "huge"]},
+            "exclude": [{"style": "long", "size": "huge"}],
+            "evaluators": [{"length": {"unit_of": "characters"}}],
+            "mlflow": False,
+        }
+        manifest = await execute(load_experiment(content, cache_dir=store.paths.datasets), store=store.paths)
+        assert any(sentence.startswith(begins) for sentence in insights(store, manifest.run_id).sentences), act

@@ -126,7 +126,8 @@ def _probability_words(probabilities: tuple[Probability, ...], cube: ScoreCube) 
     best = max(probabilities, key=lambda entry: entry.reading.estimate)
     reading, scale = best.reading, 100 if _is_unit(cube) else 1
     unit = " points" if _is_unit(cube) else ""
-    wrongly, kept = (f"{scale * loss:.2g}{unit}" for loss in (reading.loss_if_candidate, reading.loss_if_baseline))
+    losses = (reading.loss_if_candidate, reading.loss_if_baseline)
+    wrongly, kept = (f"{scale * loss:.2g}{unit}" if loss > max(losses) / 1e4 else "next to nothing" for loss in losses)
     said = (
         f"Read the Bayesian way: {best.variant} is better than {best.baseline} with probability "
         f"{_chance(reading.p_better)}; choosing it wrongly would cost {wrongly} on average, keeping {best.baseline} "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from bakeoff.errors import StatsError
 from bakeoff.experiments._json import dumps
-from bakeoff.stats import factorial_effects, factorial_model
+from bakeoff.stats import additivity_test, factorial_effects, factorial_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,7 +67,9 @@ def factor_effects(
             return factorial_effects(scores, factors=factors, clusters=items.clusters, confidence=confidence), ""
         if cube.values.size > _MOST_ROWS:
             return None, "The effects of single factors are not worked out: combinations are missing, and it is large."
-        return _unbalanced(cube, at, factors, items, confidence), ""
+        found = _unbalanced(cube, at, factors, items, confidence)
+        caveat = _caveat(cube, at, factors, items, question, found)
+        return replace(found, warnings=(*caveat, *found.warnings)), ""
     except StatsError as error:
         return None, f"The effects of single factors could not be estimated: {error}."
 
@@ -91,6 +94,34 @@ def _unbalanced(
         levels=factors,
         confidence=confidence,
     )
+
+
+def _caveat(
+    cube: ScoreCube,
+    at: Mapping[str, tuple[str, ...]],
+    factors: Mapping[str, list[str]],
+    items: ItemInfo,
+    question: Question,
+    found: FactorialResult,
+) -> tuple[str, ...]:
+    """Say what the effects of single factors rest on when cells are missing, and whether the data bear it out."""
+    lost = [effect.name for effect in found.effects if len(effect.factors) > 1 and effect.p_value != effect.p_value]
+    if not lost:
+        return ()
+    scores = {at[name]: cube.of(name) for name in cube.variants}
+    tested = additivity_test(scores, factors=factors, clusters=items.clusters)
+    if tested.p_value <= question.alpha:
+        said = (
+            "Do not read the effects of single factors above: the combinations that were run show that the factors "
+            f"depend on each other (p = {tested.p_value:.2g}); compare single variants, or run what is missing."
+        )
+        return (said,)
+    checked = "no sign against that" if tested.p_value == tested.p_value else "which they cannot show"
+    said = (
+        "Some combinations were not run, so the effects of single factors hold only if the factors act independently "
+        f"({checked}; not told apart: {', '.join(lost)})."
+    )
+    return (said,)
 
 
 def _levels(manifest: Manifest, variant: str) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from bakeoff.experiments._guard import guard_words
 from bakeoff.stats import methods_paragraph
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bakeoff.experiments._answer import Comparison, MetricAnalysis
     from bakeoff.experiments._manifest import Manifest
@@ -29,18 +29,22 @@ def headline(metrics: Sequence[MetricAnalysis], manifest: Manifest, plan: Questi
         only = primary.scores[0]
         return f"{only.variant}: {primary.metric} {show(only.estimate.estimate, primary)}, nothing to compare with."
     if plan.explicit:
-        return f"On {primary.metric}: {'; '.join(_pair_words(c) for c in primary.comparisons)}."
+        return f"On {primary.metric}: {'; '.join(_pair_words(c, plan) for c in primary.comparisons)}."
     against = [c for c in primary.comparisons if c.baseline == plan.baseline] or list(primary.comparisons)
     groups: dict[str, list[str]] = {word: [] for word in _SAID}
     for comparison in against:
         unknown = comparison.difference.estimate != comparison.difference.estimate
         groups["unknown" if unknown else comparison.label].append(comparison.candidate)
+    said = _said(plan)
     parts = [
-        f"{_and(names)} {'is' if len(names) == 1 else 'are'} {_SAID[word]} {plan.baseline}"
+        f"{_and(names)} {'is' if len(names) == 1 else 'are'} {said[word]} {plan.baseline}"
         for word, names in groups.items()
         if names
     ]
-    return f"On {primary.metric}: {'; '.join(parts)}.{guard_words(metrics, plan.baseline, plan.unmeasured)}"
+    lost = {row.variant: row.n_missing for row in primary.scores}
+    fragile = [c.candidate for c in against if _fragile(c, lost, plan.margin)]
+    doubt = f" Scores missing on one side could overturn this for {_and(fragile)}." if fragile else ""
+    return f"On {primary.metric}: {'; '.join(parts)}.{doubt}{guard_words(metrics, plan.baseline, plan.unmeasured)}"
 
 
 def methods(
@@ -66,6 +70,9 @@ def methods(
     )
     if not results:
         return design
+    if plan.alternative != "two-sided":
+        side = "higher" if plan.alternative == "greater" else "lower"
+        design += f" Tests are one-sided, as declared: only a {side} score was looked for."
     if watched is not None:
         return f"{design} {_watched_methods(numeric, plan, watched)}"
     sizes = [len(metric.comparisons) for metric in numeric]
@@ -118,9 +125,26 @@ _SAID = {
 }
 
 
-def _pair_words(comparison: Comparison) -> str:
+def _said(plan: Question) -> dict[str, str]:
+    """Return the words of each label; a one-sided question was not asked the other way."""
+    asked = {"greater": "not shown to score higher than", "less": "not shown to score lower than"}.get(plan.alternative)
+    return _SAID if asked is None else {**_SAID, "inconclusive": asked}
+
+
+def _fragile(comparison: Comparison, lost: Mapping[str, int], margin: float | None) -> bool:
+    """Say whether scores that are missing on one side more than on the other could undo the verdict."""
+    bound = comparison.difference.missing_bound
+    here, there = lost[comparison.candidate], lost[comparison.baseline]
+    if bound is None or comparison.label == "inconclusive" or abs(here - there) <= 2.6 * (here + there) ** 0.5:
+        return False
+    if comparison.label == "equivalent":
+        return margin is not None and not (-margin < bound[0] and bound[1] < margin)
+    return bound[0] <= 0 <= bound[1]
+
+
+def _pair_words(comparison: Comparison, plan: Question) -> str:
     unknown = comparison.difference.estimate != comparison.difference.estimate
-    return f"{comparison.candidate} is {_SAID['unknown' if unknown else comparison.label]} {comparison.baseline}"
+    return f"{comparison.candidate} is {_said(plan)['unknown' if unknown else comparison.label]} {comparison.baseline}"
 
 
 def _and(names: Sequence[str]) -> str:

@@ -123,6 +123,8 @@ def insights(store: LocalStore, run_id: str) -> Insights:
     sentences = [
         *(effects.sentences if effects is not None else [why_not] if why_not else []),
         *(effects.warnings if effects is not None else ()),
+        *_unweighted(items, effects is not None, best is not None),
+        *_lost_attempts(passes),
         *([f"{best.sentence[0].upper()}{best.sentence[1:]}"] if best is not None else []),
         *choice.sentences,
         *noise_words,
@@ -205,6 +207,30 @@ def _items(cube: ScoreCube, items: ItemInfo, direction: bool | None) -> tuple[tu
     return dead, tuple(names[found.suspect].tolist()) if variants * repeats >= _FEWEST_ITEMS else ()
 
 
+def _unweighted(items: ItemInfo, effects: bool, best: bool) -> list[str]:
+    parts = [*(["effects of factors"] if effects else []), *(["the best variant's interval"] if best else [])]
+    if items.weights is None or not parts:
+        return []
+    said = " and ".join(parts)
+    return [
+        f"{said[0].upper()}{said[1:]} count every item the same, whatever its weight; the comparisons use the weights."
+    ]
+
+
+def _lost_attempts(passes: tuple[PassCurves, ...]) -> list[str]:
+    """Say where pass@k rests on fewer items, since those with fewer than k answers are left out."""
+    said: list[str] = []
+    for curves in passes:
+        first, last = curves.any_of_k[0], curves.any_of_k[-1]
+        if last.n < first.n:
+            k = len(curves.any_of_k)
+            said.append(
+                f"pass@{k} of {curves.variant} rests on the {last.n:,} of {first.n:,} items with {k} answers: it need "
+                "not be above pass@k for a smaller k."
+            )
+    return said
+
+
 def _item_words(dead: tuple[str, ...], suspect: tuple[str, ...], n_items: int) -> list[str]:
     said: list[str] = []
     if dead and len(dead) >= n_items / 5:
@@ -213,9 +239,10 @@ def _item_words(dead: tuple[str, ...], suspect: tuple[str, ...], n_items: int) -
             "Harder (or easier) items in their place would make the comparison sharper at no cost."
         )
     if suspect:
+        what = "items" if len(suspect) > 1 else "item"
         more = f" and {len(suspect) - _MOST_NAMED} more" if len(suspect) > _MOST_NAMED else ""
         said.append(
-            f"Look at the expected answer of {', '.join(suspect[:_MOST_NAMED])}{more}: what is weak elsewhere passes "
-            "there, and what is strong fails."
+            f"Look at the expected answer of {what} {', '.join(suspect[:_MOST_NAMED])}{more}: what is weak elsewhere "
+            "passes there, and what is strong fails."
         )
     return said

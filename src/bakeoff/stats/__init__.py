@@ -48,7 +48,7 @@ _SHELVES = {
         run_length simulate_run_lengths
     """,
     "factorial": """
-        CellPlan Contrast FactorEffect FactorialMethod FactorialResult contrast factorial_effects
+        CellPlan Contrast FactorEffect FactorialMethod FactorialResult additivity_test contrast factorial_effects
         factorial_model fractional_factorial level_contrasts optimal_cells plan_cells
     """,
     "judges": """

@@ -374,3 +374,53 @@ def test_any_plan_can_estimate_its_main_effects(sizes, extra, seed):
 def test_wrong_designs_are_named(call):
     with pytest.raises(StatsError):
         call()
+
+
+def test_additivity_of_a_two_by_two_is_its_interaction():
+    from scipy import stats as scipy_stats
+
+    from bakeoff.stats import additivity_test
+
+    rng = np.random.default_rng(2)
+    cells = {(a, b): rng.normal(0, 1, 30) for a in "xy" for b in "uv"}
+    cells["y", "v"] = cells["y", "v"] + 0.5
+    contrast = cells["x", "u"] - cells["x", "v"] - cells["y", "u"] + cells["y", "v"]
+    found = additivity_test(cells, factors={"one": ["x", "y"], "two": ["u", "v"]})
+    assert found.p_value == pytest.approx(scipy_stats.ttest_1samp(contrast, 0).pvalue)
+
+
+def test_additivity_keeps_its_level_with_missing_cells_and_finds_what_breaks_it():
+    from bakeoff.stats import additivity_test
+
+    rng = np.random.default_rng(3)
+    levels = {"one": ["x", "y"], "two": ["u", "v", "w"], "three": ["p", "q"]}
+    kept = [(a, b, c) for a in "xy" for b in "uvw" for c in "pq"][:-3]
+    rejected = 0
+    for _ in range(400):
+        item = rng.normal(0, 1, 40)
+        cells = {cell: item + rng.normal(0, 0.5, 40) + 0.7 * (cell[0] == "y") - 0.4 * (cell[1] == "w") for cell in kept}
+        rejected += additivity_test(cells, factors=levels).p_value <= 0.05
+    assert 0.02 <= rejected / 400 <= 0.085, "5% within three standard errors"
+    cells["y", "v", "p"] = cells["y", "v", "p"] + 1.0
+    assert additivity_test(cells, factors=levels).p_value < 1e-3
+
+
+def test_additivity_cannot_be_tested_by_a_saturated_fraction():
+    from bakeoff.stats import additivity_test
+
+    rng = np.random.default_rng(4)
+    half = {cell: rng.normal(size=20) for cell in [("x", "u", "p"), ("x", "v", "q"), ("y", "u", "q"), ("y", "v", "p")]}
+    found = additivity_test(half, factors={"one": ["x", "y"], "two": ["u", "v"], "three": ["p", "q"]})
+    assert math.isnan(found.p_value)
+    assert "nothing to test it by" in (found.reason or "")
+
+
+def test_a_main_effect_under_an_interaction_does_not_speak_alone():
+    rng = np.random.default_rng(5)
+    item = rng.normal(0, 1, 60)
+    sign = {("x", "u"): 0, ("x", "v"): 1, ("y", "u"): 1, ("y", "v"): 0}
+    cells = {cell: item + 1.5 * up + rng.normal(0, 0.4, 60) for cell, up in sign.items()}
+    said = factorial_effects(cells, factors={"one": ["x", "y"], "two": ["u", "v"]}).sentences
+    assert "That is an average: what one does depends on two" in said[0]
+    assert "That is an average: what two does depends on one" in said[1]
+    assert "average" not in said[2]

@@ -1,5 +1,6 @@
 """Factorial experiments: main effects, interactions, contrasts, fractional designs."""
 
+from bakeoff.stats.factorial._additive import additivity_test
 from bakeoff.stats.factorial._effects import (
     Contrast,
     FactorEffect,
@@ -17,6 +18,7 @@ __all__ = [
     "FactorEffect",
     "FactorialMethod",
     "FactorialResult",
+    "additivity_test",
     "contrast",
     "factorial_effects",
     "factorial_model",

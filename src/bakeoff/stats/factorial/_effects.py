@@ -210,7 +210,7 @@ def factorial_effects(
         n_missing=missing,
         method="item_contrasts",
         confidence=confidence,
-        sentences=tuple(effect_sentence(effect, 1 - confidence) for effect in effects),
+        sentences=effect_sentences(effects, 1 - confidence),
         warnings=warnings,
     )
 
@@ -254,6 +254,26 @@ def level_contrasts(names: Sequence[str], levels: Mapping[str, Sequence[str]]) -
     if len(names) == 1:
         labels = tuple(label[1:-1] for label in labels)
     return matrix, labels
+
+
+def effect_sentences(effects: Sequence[FactorEffect], alpha: float) -> tuple[str, ...]:
+    """Say what was found for each effect; a main effect that others change is not left to speak alone."""
+    said: list[str] = []
+    for effect in effects:
+        text = effect_sentence(effect, alpha)
+        others = [
+            other
+            for interaction in effects
+            if len(effect.factors) == 1 < len(interaction.factors) and effect.factors[0] in interaction.factors
+            if interaction.p_adjusted <= alpha
+            for other in interaction.factors
+            if other != effect.factors[0]
+        ]
+        if others:
+            named = " and ".join(dict.fromkeys(others))
+            text += f" That is an average: what {effect.name} does depends on {named}, so look at the single variants."
+        said.append(text)
+    return tuple(said)
 
 
 def effect_sentence(effect: FactorEffect, alpha: float) -> str:

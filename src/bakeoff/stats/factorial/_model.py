@@ -13,7 +13,7 @@ from bakeoff.errors import StatsError
 from bakeoff.stats.core._checks import as_scores, check_confidence, check_count
 from bakeoff.stats.core._dist import f_sf, t_ppf, t_sf
 from bakeoff.stats.core._items import encode_clusters
-from bakeoff.stats.factorial._effects import Contrast, FactorEffect, FactorialResult, effect_sentence, with_holm
+from bakeoff.stats.factorial._effects import Contrast, FactorEffect, FactorialResult, effect_sentences, with_holm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -117,7 +117,7 @@ def factorial_model(
         n_missing=int((~present).sum()),
         method=method,
         confidence=confidence,
-        sentences=tuple(effect_sentence(effect, 1 - confidence) for effect in effects),
+        sentences=effect_sentences(effects, 1 - confidence),
         warnings=notes,
     )
 

@@ -236,7 +236,7 @@ def _missing_warning(
     )
     if bound is not None:
         span = format_interval(*bound, 3, signed=True, points=True)
-        text += f"; depending on those scores the difference could be {span} points"
+        text += f"; depending on the missing scores the difference could be {span} points"
     return (text,)
 
 

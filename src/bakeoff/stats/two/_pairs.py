@@ -22,8 +22,12 @@ if TYPE_CHECKING:
     Codes = NDArray[np.intp]
 
 from bakeoff.stats.one._side import resolve_kind
+from bakeoff.stats.words._format import format_interval
 
 __all__ = ["Pairs", "make_pairs"]
+
+_MANY_LOST = 0.1
+"""Share of the repeats of kept items from which on their absence is said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +92,11 @@ def make_pairs(
     bound = None
     missing = _missing_table(a_counts == 0, b_counts == 0)
     warnings = tuple(dict.fromkeys(identical_repeats(a, a_means, a_counts) + identical_repeats(b, b_means, b_counts)))
+    lost = _lost_repeats(a), _lost_repeats(b)
+    if resolved != "continuous" and (n_missing or any(side.any() for side in lost)):
+        bound = _missing_bound((a_means, lost[0]), (b_means, lost[1]), w)
+    warnings = _lost_warning(lost, None if n_missing else bound) + warnings
     if n_missing:
-        bound = None if resolved == "continuous" else _missing_bound(a_means, b_means, w)
         a_means, b_means = a_means[kept], b_means[kept]
         codes = None if codes is None else codes[kept]
         w = None if w is None else w[kept]
@@ -121,8 +128,39 @@ def _missing_table(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> PairedTable:
     )
 
 
-def _missing_bound(a: Float, b: Float, weights: Float | None) -> tuple[float, float]:
-    """Mean difference if every missing score in [0, 1] had been its worst, and its best, for the candidate."""
-    worst = np.where(np.isnan(a), 0.0, a) - np.where(np.isnan(b), 1.0, b)
-    best = np.where(np.isnan(a), 1.0, a) - np.where(np.isnan(b), 0.0, b)
+def _lost_repeats(scores: Float) -> Float:
+    """Return the share of each item's repeats that has no score; repeats that no item has were never asked for."""
+    if scores.ndim == 1:
+        return np.isnan(scores).astype(np.float64)
+    asked = ~np.isnan(scores).all(axis=0)
+    return np.isnan(scores[:, asked]).mean(axis=1) if asked.any() else np.ones(scores.shape[0])
+
+
+def _lost_warning(lost: tuple[Float, Float], bound: tuple[float, float] | None) -> tuple[str, ...]:
+    """Warn when a tenth of the repeats of kept items is missing on one side: which ones were lost is not known."""
+    shares = [float(side[side < 1].mean()) if (side < 1).any() else 0.0 for side in lost]
+    if max(shares) < _MANY_LOST:
+        return ()
+    text = (
+        f"{shares[0]:.0%} of the candidate's and {shares[1]:.0%} of the baseline's repeats of the items that are kept "
+        "have no score; if those were the hard ones, the means are too high"
+    )
+    if bound is not None:
+        text += (
+            f"; depending on them the difference could be {format_interval(*bound, 3, signed=True, points=True)} points"
+        )
+    return (text,)
+
+
+def _missing_bound(a: tuple[Float, Float], b: tuple[Float, Float], weights: Float | None) -> tuple[float, float]:
+    """Mean difference if every missing score in [0, 1] had been its worst, and its best, for the candidate.
+
+    Each side is given as the mean of what an item has, and the share of its repeats that is lost.
+    """
+
+    def filled(side: tuple[Float, Float], value: float) -> Float:
+        means, lost = side
+        return np.where(np.isnan(means), 0.0, means) * (1 - lost) + value * lost
+
+    worst, best = filled(a, 0.0) - filled(b, 1.0), filled(a, 1.0) - filled(b, 0.0)
     return float(np.average(worst, weights=weights)), float(np.average(best, weights=weights))
