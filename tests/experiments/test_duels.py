@@ -75,6 +75,8 @@ async def test_the_better_variant_is_preferred_and_nothing_is_paid_twice(store: 
     assert (again, cost, judge.calls) == (looks, 0.0, 80)
     other, _ = await judge_pairs(store, run_id, {"model": "sim/judge", "criterion": "shorter"}, client=judge)
     assert (len(other), judge.calls) == (80, 160), "another question is another judge"
+    await judge_pairs(store, run_id, {"model": "sim/large"}, client=judge)
+    assert judge.calls == 240, "another model too"
     assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["n_pairs"] == 80
 
 
@@ -122,3 +124,13 @@ async def test_a_run_that_cannot_be_ranked_says_so(store: LocalStore) -> None:
     manifest = await execute(load_experiment(content, cache_dir=store.paths.datasets), store=store.paths)
     with pytest.raises(SpecError, match="nothing to rank"):
         await judge_pairs(store, manifest.run_id, {"model": "sim/judge"})
+
+
+def test_variants_that_only_tie_are_level() -> None:
+    looks = [
+        Preference(item_id=str(i), first=one, second=two, outcome=0.5 if "same" in (one, two) else float(one == "new"))
+        for i in range(20)
+        for one, two in (("new", "old"), ("old", "new"), ("same", "old"), ("old", "same"))
+    ]
+    result = rank_preferences("r", looks, baseline="old", by="people")
+    assert "same and old came out level in every look at them." in result.sentences

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from dataclasses import dataclass
 from itertools import combinations
 from math import exp, isnan, nan
@@ -11,16 +13,16 @@ import numpy as np
 
 from bakeoff.datasets import Item
 from bakeoff.errors import SpecError, StoreError
-from bakeoff.evaluators import EvaluatorContext, Pairwise, compare_pairs, load_evaluator
+from bakeoff.evaluators import EvaluatorContext, Pairwise, compare_pairs, load_evaluator, models_asked
 from bakeoff.experiments._answer import null_nan, to_plain
 from bakeoff.experiments._json import dumps, loads
 from bakeoff.experiments._order import dispatch_order
 from bakeoff.experiments._spec import ExperimentSpec
-from bakeoff.gateway import BudgetSpec, Gateway
+from bakeoff.gateway import BudgetSpec, Gateway, missing_env
 from bakeoff.stats import bradley_terry, swap_consistency
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from bakeoff.evaluators import PairOutcome
@@ -47,6 +49,8 @@ class Preference:
     """Characters of the first less those of the second, in hundreds."""
     by: str = ""
     """Judge or annotator."""
+    error: str = ""
+    """Why there is no verdict."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +125,8 @@ async def judge_pairs(
     built = load_evaluator({"pairwise": dict(judge)})
     if not isinstance(built, Pairwise):
         raise SpecError("only the `pairwise` evaluator ranks")
+    if client is None:
+        _check_keys(built)
     answers, shown = _answers(store, run_id)
     chosen = dispatch_order(list(shown), None, int(manifest.spec.get("seed", 0)))[: items or len(shown)]
     names = manifest.variant_names
@@ -137,7 +143,7 @@ async def judge_pairs(
         if (a, ids[place]) in answers and (b, ids[place]) in answers
     ]
     path = store.run_paths(run_id).folder / "duels.jsonl"
-    known = _read(path, built.stamp)
+    known = _read(path, _asked(built))
     spec = ExperimentSpec.model_validate(manifest.spec)
     budget = BudgetSpec(usd=budget_usd) if budget_usd is not None else BudgetSpec()
     gateway = Gateway(gateway=spec.gateway, limits=spec.limits, budget=budget, cache_path=store.paths.cache)
@@ -187,7 +193,8 @@ def rank_preferences(
 
     decided = [look for look in preferences if not isnan(look.outcome)]
     if not decided:
-        raise SpecError(f"no pair of answers of {run_id!r} has a verdict: every judgement failed")
+        why = next((look.error for look in preferences if look.error), "there is no judgement at all")
+        raise SpecError(f"no pair of answers of {run_id!r} has a verdict: every judgement failed ({why})")
     columns: dict[str, Any] = {
         "first": [look.first for look in decided],
         "second": [look.second for look in decided],
@@ -202,6 +209,7 @@ def rank_preferences(
     found = [ranking.contrast(name, baseline) for name in others]
     adjusted = adjust([entry.p_value for entry in found])
     contrasts = tuple(replace(entry, p_adjusted=float(p)) for entry, p in zip(found, adjusted, strict=True))
+    level = _level(decided, baseline)
     consistency = swap_consistency(**columns, confidence=1 - alpha)
     return Duels(
         run_id=run_id,
@@ -214,8 +222,18 @@ def rank_preferences(
         n_pairs=len(decided),
         n_failed=len(preferences) - len(decided),
         cost_usd=cost_usd,
-        sentences=tuple(_sentences(ranking, others, contrasts, baseline, consistency, length, alpha)),
+        sentences=tuple(_sentences(ranking, others, contrasts, baseline, consistency, length, level, alpha)),
     )
+
+
+def _level(decided: Sequence[Preference], baseline: str) -> set[str]:
+    """Return the variants that only ever tied with the baseline: there is no spread to estimate an interval from."""
+    seen: dict[str, bool] = {}
+    for look in decided:
+        if baseline in (look.first, look.second):
+            other = look.second if look.first == baseline else look.first
+            seen[other] = seen.get(other, True) and look.outcome == 0.5
+    return {name for name, tied in seen.items() if tied}
 
 
 def _length_bonus(
@@ -235,18 +253,19 @@ def _sentences(
     baseline: str,
     consistency: Estimate,
     length: Estimate | None,
+    level: Collection[str],
     alpha: float,
 ) -> list[str]:
     said: list[str] = []
-    level = f"{100 * (1 - alpha):g}%"
+    percent = f"{100 * (1 - alpha):g}%"
     for name, entry in zip(others, contrasts, strict=True):
-        if entry.high - entry.low < 1e-6:  # no verdict ever differed: nothing to estimate a spread from
+        if name in level:
             said.append(f"{name} and {baseline} came out level in every look at them.")
             continue
         if isnan(entry.low):
             said.append(f"{name} against {baseline}: not estimable, {entry.reason or ranking.reason}.")
             continue
-        share = f"wins {_share(entry.estimate)} of decided pairs ({level} interval {_share(entry.low)} to "
+        share = f"wins {_share(entry.estimate)} of decided pairs ({percent} interval {_share(entry.low)} to "
         share += f"{_share(entry.high)})"
         if entry.p_adjusted <= alpha:
             words = "is preferred to" if entry.estimate > 0 else "loses against"
@@ -311,9 +330,10 @@ def _looks(outcome: PairOutcome, by: str) -> list[Preference]:
     a_first = _POINTS[outcome.a_first] if outcome.a_first is not None else nan
     b_first = 1 - _POINTS[outcome.b_first] if outcome.b_first is not None else nan
     a, b = outcome.variant_a, outcome.variant_b
+    why = outcome.error or ""
     return [
-        Preference(item_id=outcome.item_id, first=a, second=b, outcome=a_first, longer=gap, by=by),
-        Preference(item_id=outcome.item_id, first=b, second=a, outcome=b_first, longer=-gap, by=by),
+        Preference(item_id=outcome.item_id, first=a, second=b, outcome=a_first, longer=gap, by=by, error=why),
+        Preference(item_id=outcome.item_id, first=b, second=a, outcome=b_first, longer=-gap, by=by, error=why),
     ]
 
 
@@ -323,7 +343,7 @@ def _write(path: Path, judge: Pairwise, outcomes: Sequence[PairOutcome]) -> None
         if outcome.winner is None:
             continue  # asked again next time
         line = {
-            "judge": judge.stamp, "model": judge.model, "item": outcome.item_id, "a": outcome.variant_a,
+            "judge": _asked(judge), "model": judge.model, "item": outcome.item_id, "a": outcome.variant_a,
             "b": outcome.variant_b, "a_first": outcome.a_first, "b_first": outcome.b_first,
             "length_a": outcome.length_a, "length_b": outcome.length_b, "reason": outcome.reason,
             "cost_usd": outcome.cost_usd,
@@ -336,7 +356,24 @@ def _write(path: Path, judge: Pairwise, outcomes: Sequence[PairOutcome]) -> None
         raise StoreError(f"the judgements cannot be written to {str(path)!r}: {error.strerror}") from error
 
 
-def _read(path: Path, stamp: str) -> dict[tuple[str, str, str], list[Preference]]:
+def _check_keys(judge: Pairwise) -> None:
+    """Say which key is missing before the first call."""
+    for asked in models_asked(judge):
+        missing = missing_env(asked.model, os.environ, api_base=asked.api_base, api_key_env=asked.api_key_env)
+        if missing:
+            raise SpecError(
+                f"the judge {asked.model!r} needs the environment variable {missing[0]}, which is not set\n"
+                f"    fix: export {missing[0]}=..., or put it into a file and pass `--env-file FILE`"
+            )
+
+
+def _asked(judge: Pairwise) -> str:
+    """Return what tells judges apart: another model, temperature or question is another judge."""
+    settings = {key: value for key, value in judge.spec().items() if key != "name"}
+    return hashlib.sha256(dumps({"stamp": judge.stamp, "settings": settings})).hexdigest()[:16]
+
+
+def _read(path: Path, judge: str) -> dict[tuple[str, str, str], list[Preference]]:
     """Return what this judge said before; a line that was cut off by a crash is asked for again."""
     from bakeoff.evaluators import PairOutcome
 
@@ -348,7 +385,7 @@ def _read(path: Path, stamp: str) -> dict[tuple[str, str, str], list[Preference]
             row = loads(line)
         except ValueError:
             continue
-        if row.get("judge") != stamp:
+        if row.get("judge") != judge:
             continue
         outcome = PairOutcome(
             winner=None, consistent=None, a_first=row["a_first"], b_first=row["b_first"], item_id=row["item"],

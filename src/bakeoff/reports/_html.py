@@ -42,8 +42,9 @@ h1 { font-size:30px; line-height:1.2; margin:0 0 4px } h2 { font-size:20px; marg
 table { border-collapse:collapse; width:100%; font-size:14.5px; font-variant-numeric:tabular-nums }
 th { text-align:left; color:var(--soft); font-weight:600; border-bottom:1px solid var(--line); padding:6px 10px;
   white-space:nowrap } td { padding:7px 10px; border-bottom:1px solid var(--line); vertical-align:top }
-td.n,th.n { text-align:right } .tag { display:inline-block; padding:1px 9px; border-radius:99px; color:#fff;
-  font-size:13px; font-weight:600 } .facts { display:grid; grid-template-columns:repeat(auto-fit,minmax(150px,1fr));
+td.n,th.n { text-align:right; white-space:nowrap }
+.tag { display:inline-block; padding:1px 9px; border-radius:99px; color:#fff; font-size:13px;
+  font-weight:600 } .facts { display:grid; grid-template-columns:repeat(auto-fit,minmax(150px,1fr));
   gap:14px } .facts div { color:var(--soft); font-size:13px } .facts b { display:block; color:var(--ink);
   font-size:19px } pre { white-space:pre-wrap; overflow-wrap:anywhere; margin:0; font:13px/1.5 ui-monospace,
   SFMono-Regular,Menlo,monospace } details { border-top:1px solid var(--line); padding:10px 0 } summary {
