@@ -71,7 +71,7 @@ QUESTIONS = [
     ("Is every turn of a conversation right?", ["turn_checks"], "any check or judge, turn by turn"),
     ("Was the work handed over to the right agent?", ["handoffs"], "from the trace or `transfer_to_...` tools"),
     ("Did an agent go a sensible way?", ["trajectory"], "order, loops, steps, cost"),
-    ("Does the code work?", ["code_tests", "code_output"], "runs in a sandbox"),
+    ("Does the code work?", ["code_tests", "code_output"], "runs in a [sandbox](../sandbox.md)"),
     ("Is the code sound, without running it?", ["code_syntax", "code_style", "code_security", "code_types"], ""),
     ("All of that about code, with a consensus?", ["code_mesh"], ""),
     ("Does it give away personal data or secrets?", ["pii", "secrets"], "by form; names need a judge"),

@@ -2,6 +2,7 @@
 
 from bakeoff.evaluators._asked import AskedModel, models_asked
 from bakeoff.evaluators._checks_safety import find_personal_data, redact_personal_data
+from bakeoff.evaluators._containers import SandboxSpec
 from bakeoff.evaluators._guards import (
     Guard,
     GuardEvent,
@@ -75,6 +76,7 @@ __all__ = [
     "PendingScores",
     "SandboxLimits",
     "SandboxResult",
+    "SandboxSpec",
     "SandboxUnavailableError",
     "Score",
     "ScoreKind",

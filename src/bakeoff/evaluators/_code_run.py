@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from bakeoff.evaluators._base import Finding, Graded
 from bakeoff.evaluators._checks_format import code_block
+from bakeoff.evaluators._containers import SandboxSpec
 from bakeoff.evaluators._protocol import CannotScoreError, EvaluateResult, EvaluatorContext, Family, ScoreKind
 from bakeoff.evaluators._redact import clean_text
 from bakeoff.evaluators._registry import evaluator
@@ -140,6 +141,8 @@ class _Running(CodeCheck):
     """Longest time of one run."""
     memory_mb: PositiveInt = Field(default=512, ge=64, le=16_384)
     """Most memory of one process."""
+    sandbox: SandboxSpec = SandboxSpec()
+    """Where it runs: `bubblewrap`, `docker`, `podman`, or `{engine: podman, image: ..., runtime: runsc}`."""
 
     @property
     def limits(self) -> SandboxLimits:
@@ -149,7 +152,9 @@ class _Running(CodeCheck):
     async def run(self, files: dict[str, str], main: str, stdin: str) -> SandboxResult:
         """Run a program."""
         runner: Literal["python", "node"] = "python" if self.language == "python" else "node"
-        return await run_sandboxed([main], files=files, interpreter=runner, stdin=stdin, limits=self.limits)
+        return await run_sandboxed(
+            [main], files=files, interpreter=runner, stdin=stdin, limits=self.limits, sandbox=self.sandbox
+        )
 
 
 @evaluator("code_tests")
@@ -166,7 +171,8 @@ class CodeTests(_Running):
         repeats.
 
     Missing when:
-        There is no output or no tests, or the sandbox (bubblewrap) is missing: code is then not run at all.
+        There is no output or no tests, or the sandbox (bubblewrap, or what `sandbox` names) is missing: code is then
+        not run at all.
 
     Source:
         Own; functional correctness after Chen et al. 2021 (HumanEval).
@@ -228,7 +234,8 @@ class CodeOutput(_Running):
         Pass or fail: every case; or with `value: share` the share of the cases that agree (0 to 1).
 
     Missing when:
-        There is no output or no case, or the sandbox (bubblewrap) is missing: code is then not run at all.
+        There is no output or no case, or the sandbox (bubblewrap, or what `sandbox` names) is missing: code is then not
+        run at all.
 
     Source:
         Own; the format of programming contests.

@@ -20,6 +20,7 @@ from typing_extensions import override
 
 from bakeoff.evaluators._base import Finding
 from bakeoff.evaluators._code_run import CodeCheck, CodeTests
+from bakeoff.evaluators._containers import SandboxSpec
 from bakeoff.evaluators._protocol import (
     CannotScoreError,
     EvaluateResult,
@@ -351,6 +352,8 @@ class CodeMesh(CodeCheck):
     """Dotted path to the tests."""
     after: str = ""
     """Code that runs last, with parts of the item filled in: `check({metadata.entry_point})`."""
+    sandbox: SandboxSpec = SandboxSpec()
+    """Where the tests run: `bubblewrap`, `docker`, `podman`, or `{engine: podman, image: ..., runtime: runsc}`."""
     escalate_below: float = Field(default=0.6, ge=0, le=1)
     """Consensus below which a trial is marked for a human, when some stage passes."""
 
@@ -370,7 +373,7 @@ class CodeMesh(CodeCheck):
     def _stage(self, name: str) -> CodeCheck:
         shared: dict[str, Any] = {"extract": self.extract, "before": self.before}
         if name == "run":
-            return CodeTests(tests=self.tests, after=self.after, **shared)
+            return CodeTests(tests=self.tests, after=self.after, sandbox=self.sandbox, **shared)
         kinds: dict[str, type[CodeCheck]] = {
             "syntax": CodeSyntax,
             "style": CodeStyle,

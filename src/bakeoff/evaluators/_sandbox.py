@@ -1,8 +1,9 @@
-"""Run code that a model wrote where it can do no harm: bubblewrap, or not at all.
+"""Run code that a model wrote where it can do no harm: bubblewrap, a container where one is named, or not at all.
 
 What the code gets: a read-only view of `/usr` and of the interpreter, an empty environment, its own process, network,
 user, IPC and host-name spaces, one small writable `/tmp`, and limits on CPU, memory, processes, file size, output and
-time. There is no fallback to a plain subprocess: without bubblewrap nothing is run.
+time. There is no fallback to a plain subprocess: without bubblewrap, and without docker or podman named in the spec,
+nothing is run.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import os
 import shutil
 import signal
 import sys
-import time
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Literal
 from weakref import WeakKeyDictionary
 
 from bakeoff.errors import EvaluatorError
+from bakeoff.evaluators._containers import SandboxSpec, engine_problem, run_in_container
+from bakeoff.evaluators._sandbox_process import NOBODY, run_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,9 +36,6 @@ __all__ = [
     "sandbox_problem",
 ]
 
-_NOBODY = 65534
-_LAST_SECONDS = 5.0
-"""How long the pipes of a killed program may take to close."""
 _INSTALL = "apt-get install bubblewrap (Debian, Ubuntu), dnf install bubblewrap (Fedora), pacman -S bubblewrap (Arch)"
 _SYSTEM_DIRS = ("bin", "sbin", "lib", "lib64", "lib32", "libx32")
 # `ulimit -p` is dash and busybox for processes, `-u` is bash; a limit that cannot be set stops everything.
@@ -130,13 +129,18 @@ def _bubblewrap() -> str:
     return found
 
 
-def sandbox_problem() -> str | None:
+def sandbox_problem(sandbox: SandboxSpec | None = None) -> str | None:
     """Say why code cannot be run on this machine; `None` when it can.
+
+    Args:
+        sandbox: Where it is to run; bubblewrap when omitted. Of a container only the engine's program is looked for.
 
     Examples:
         >>> sandbox_problem() is None or "bubblewrap" in sandbox_problem()
         True
     """
+    if sandbox is not None and sandbox.engine != "bubblewrap":
+        return engine_problem(sandbox.engine)
     try:
         _bubblewrap()
         _python_home()
@@ -162,9 +166,9 @@ def _command(
         "--cap-drop",
         "ALL",
         "--uid",
-        str(_NOBODY),
+        str(NOBODY),
         "--gid",
-        str(_NOBODY),
+        str(NOBODY),
         "--hostname",
         "sandbox",
     ]
@@ -231,6 +235,7 @@ async def run_sandboxed(
     interpreter: Interpreter = "python",
     stdin: str = "",
     limits: SandboxLimits | None = None,
+    sandbox: SandboxSpec | None = None,
 ) -> SandboxResult:
     r"""Run a program in the sandbox.
 
@@ -240,12 +245,14 @@ async def run_sandboxed(
         interpreter: `python` (standard library only) or `node`.
         stdin: What the program can read.
         limits: How much it may use.
+        sandbox: Where it runs; bubblewrap when omitted.
 
     Returns:
         What it did; a limit that was hit is told by `problem`, not raised.
 
     Raises:
-        SandboxUnavailableError: Bubblewrap is missing, or cannot build the sandbox here. Nothing was run.
+        SandboxUnavailableError: Bubblewrap (or the engine that `sandbox` names) is missing, or cannot build the
+            sandbox here. Nothing was run.
 
     Examples:
         >>> result = asyncio.run(run_sandboxed(["/code.py"], files={"/code.py": "print(6 * 7)"}))
@@ -254,6 +261,10 @@ async def run_sandboxed(
     """
     limits = limits or SandboxLimits()
     async with _gate():
+        if sandbox is not None and sandbox.engine != "bubblewrap":
+            return await run_in_container(
+                sandbox, program, files=files, interpreter=interpreter, stdin=stdin, limits=limits
+            )
         with contextlib.ExitStack() as stack:
             opened: dict[str, int] = {}
             for index, (path, content) in enumerate(files.items()):
@@ -268,82 +279,27 @@ async def run_sandboxed(
 async def _run(
     command: list[str], descriptors: tuple[int, ...], status: int, stdin: str, limits: SandboxLimits
 ) -> SandboxResult:
-    # Run by root, the limit on processes would not hold: the kernel exempts that user.
-    is_root = os.geteuid() == 0
-    start = time.monotonic()
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        pass_fds=descriptors,
+    ended = await run_bounded(
+        command,
+        stdin=stdin.encode("utf-8", "replace"),
+        wall_s=limits.wall_s,
+        output_kb=limits.output_kb,
         env={},
-        cwd="/",
-        start_new_session=True,
-        user=_NOBODY if is_root else None,
-        group=_NOBODY if is_root else None,
-        extra_groups=[] if is_root else None,
+        descriptors=descriptors,
+        as_nobody=os.geteuid() == 0,  # run by root, the limit on processes would not hold: the kernel exempts that user
     )
-    timed_out = False
-    outputs = [bytearray(), bytearray()]
-    reading = asyncio.ensure_future(
-        asyncio.gather(
-            _feed(process, stdin.encode("utf-8", "replace")),
-            _read(process, process.stdout, outputs[0], limits.output_kb * 1000),
-            _read(process, process.stderr, outputs[1], limits.output_kb * 1000),
-            process.wait(),
-        )
-    )
-    try:
-        done, _ = await asyncio.wait({reading}, timeout=limits.wall_s)
-        timed_out = not done
-    finally:
-        # Reading goes on until the pipes close: a process whose full pipe nobody reads is never reported as ended.
-        _kill(process)
-        await asyncio.wait({reading}, timeout=_LAST_SECONDS)
-        reading.cancel()
-    wall_s = time.monotonic() - start
-    exceeded = any(len(output) > limits.output_kb * 1000 for output in outputs)
-    stdout, stderr = (bytes(output[: limits.output_kb * 1000]).decode("utf-8", "replace") for output in outputs)
-    if not timed_out and not exceeded:
-        _check_started(status, process.returncode or 0, stderr)
-    code = process.returncode or 0
+    stderr = ended.stderr.decode("utf-8", "replace")
+    if not ended.timed_out and not ended.output_exceeded:
+        _check_started(status, ended.exit_code, stderr)
     return SandboxResult(
-        exit_code=code if code >= 0 else 128 - code,
-        stdout=stdout,
+        exit_code=ended.exit_code,
+        stdout=ended.stdout.decode("utf-8", "replace"),
         stderr=stderr,
-        wall_s=wall_s,
-        timed_out=timed_out,
-        output_exceeded=exceeded,
+        wall_s=ended.wall_s,
+        timed_out=ended.timed_out,
+        output_exceeded=ended.output_exceeded,
         limits=limits,
     )
-
-
-async def _feed(process: asyncio.subprocess.Process, data: bytes) -> None:
-    assert process.stdin is not None
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        process.stdin.write(data)
-        await process.stdin.drain()
-    process.stdin.close()
-
-
-async def _read(
-    process: asyncio.subprocess.Process, stream: asyncio.StreamReader | None, into: bytearray, most: int
-) -> None:
-    """Collect output; end the run when there is too much of it."""
-    assert stream is not None
-    while chunk := await stream.read(65536):
-        if len(into) <= most:
-            into += chunk
-        if len(into) > most:
-            _kill(process)
-
-
-def _kill(process: asyncio.subprocess.Process) -> None:
-    """End bubblewrap; its death takes everything inside with it (a PID space without its first process is gone)."""
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(process.pid, signal.SIGKILL)  # `process.kill` would take the exit code away from asyncio
 
 
 def _check_started(status: int, code: int, stderr: str) -> None:
