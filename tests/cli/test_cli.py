@@ -202,3 +202,10 @@ def test_keys_come_from_an_env_file(cli: Cli, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.delenv("OPENAI_API_KEY")
     assert "is right" in cli("validate", "experiment.yaml", "--env-file", "keys.env")
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+
+
+@pytest.mark.parametrize("given", ["{judge: x", "[1, 2]", "12", ""])
+def test_score_names_an_evaluator_that_cannot_be_read(cli: Cli, given: str) -> None:
+    printed = cli("score", "latest", "-e", given, code=2)
+    assert f"the evaluator {given!r} cannot be read" in printed
+    assert "fix: write a name" in printed

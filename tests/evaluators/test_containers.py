@@ -89,7 +89,7 @@ async def test_the_command_line_locks_everything(engine: Path) -> None:
     assert not [one for one in options if "privileged" in one and "no-new" not in one]
     assert not [one for one in options if one.startswith(("-v", "--volume", "--device", "--publish", "-p", "--env"))]
     inside = arguments[arguments.index("python:3.12-slim") + 1 :]
-    assert inside[:2] == ["env", "-i"]
+    assert inside[:2] == ["/usr/bin/env", "-i"]
     assert inside[-4:] == ["python3", "-I", "-B", "/code.py"]
     assert "very-secret-value" not in json.dumps([arguments, environment])
 

@@ -194,6 +194,8 @@ async def test_an_answer_is_asked_for_again_and_all_tries_are_paid(store: LocalS
     assert (second["output"], second["finish_reason"], second["attempts"]) == ("Sorry.", "blocked", 3)
     assert first["input_tokens"] == 20
     assert second["cost_usd"] == pytest.approx(1.5 * first["cost_usd"])
+    assert [one["action"] for one in json.loads(first["guards"])] == ["retry"]
+    assert [one["action"] for one in json.loads(second["guards"])] == ["retry", "retry", "block"]
     said = calls[1]["messages"][-1]["content"]
     assert said.startswith("Your last answer was not accepted: ")
     assert "bad" not in json.dumps(calls[1]["messages"]), "what was refused is not sent around"

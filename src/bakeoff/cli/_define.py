@@ -63,7 +63,8 @@ def validate(
     trials = len(experiment.variants) * len(experiment.dataset) * experiment.spec.repeats
     console().print(
         f"{file} is right: {len(experiment.variants)} variants x {len(experiment.dataset):,} items x "
-        f"{experiment.spec.repeats} repeats = {trials:,} trials, {len(experiment.evaluators)} evaluators",
+        f"{experiment.spec.repeats} repeats = {trials:,} trials, {len(experiment.evaluators)} evaluators"
+        + (f", {len(experiment.guards)} guards" if experiment.guards else ""),
         soft_wrap=True,
     )
     for note in data_notes(experiment):

@@ -97,7 +97,21 @@ def score(
 
     load_env(env_file)
     kept = store_at(store)
-    specs = [yaml.safe_load(text) for text in evaluators]
+    specs: list[str | dict[str, Any]] = []
+    for text in evaluators:
+        try:
+            spec = yaml.safe_load(text)
+        except yaml.YAMLError:
+            spec = None
+        if isinstance(spec, str):
+            specs.append(spec)
+        elif isinstance(spec, dict):
+            specs.append({str(key): value for key, value in spec.items()})
+        else:
+            raise SpecError(
+                f"the evaluator {text!r} cannot be read\n    fix: write a name, or one name with its options, as in "
+                "-e numeric -e '{contains: {any: [yes, sure]}}'"
+            )
     manifest = asyncio.run(rescore_run(kept, kept.resolve(run_id), specs, base_dir=Path.cwd()))
     print_analysis(analyse(kept, manifest.run_id))
 

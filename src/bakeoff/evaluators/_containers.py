@@ -126,8 +126,21 @@ def container_command(
     numbers = [limits.cpu_s, limits.file_mb * 1_000_000 // 512, address_kb]
     flags = ["-I", "-B"] if interpreter == "python" else [f"--max-old-space-size={limits.memory_mb}"]
     runner = "python3" if interpreter == "python" else "node"
-    clean = ["env", "-i", "PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/tmp", "LANG=C.UTF-8", "PYTHONHASHSEED=0"]
-    return [*command, image, *clean, "sh", "-c", _SCRIPT, "sh", *map(str, numbers), marker, runner, *flags, *program]
+    clean = ["/usr/bin/env", "-i", "PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/tmp", "LANG=C.UTF-8", "PYTHONHASHSEED=0"]
+    return [
+        *command,
+        image,
+        *clean,
+        "/bin/sh",
+        "-c",
+        _SCRIPT,
+        "sh",
+        *map(str, numbers),
+        marker,
+        runner,
+        *flags,
+        *program,
+    ]
 
 
 def _nproc(limits: SandboxLimits) -> str:
@@ -214,14 +227,14 @@ async def _remove(engine: str, name: str, environment: Mapping[str, str]) -> Non
 
 def _not_started(spec: SandboxSpec, interpreter: Interpreter, stderr: str, ended: Ended) -> str:
     image = spec.image or _IMAGES[interpreter]
-    lines = [line for line in stderr.splitlines() if line.strip()]
+    lines = [line for line in stderr.splitlines() if line.strip() and not line.startswith("Run 'docker run --help'")]
     why = clean_text(lines[-1], 300) if lines else f"exit code {ended.exit_code}"
     if ended.timed_out:
         why = f"it had not started after {_START_S:g} s"
     low = stderr.lower()
     if "no such image" in low or "unable to find image" in low or "image not known" in low:
         fix = f"{spec.engine} pull {image}"
-    elif "daemon" in low or "connect" in low or "permission denied" in low:
+    elif "cannot connect" in low or "permission denied while trying to connect" in low:
         fix = f"start {spec.engine}, and let this user use it (try: {spec.engine} run --rm {image} true)"
     else:
         fix = f"try it by hand: {spec.engine} run --rm {image} true"

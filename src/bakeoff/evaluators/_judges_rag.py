@@ -33,7 +33,12 @@ def passages_of(context: EvaluatorContext, path: str) -> list[str]:
         "output": context.output,
         "expected": context.expected,
     }
-    value = at_path(place, path, "the trial")
+    try:
+        value = at_path(place, path, "the trial")
+    except CannotScoreError as error:
+        raise CannotScoreError(
+            f"{error}; say with `passages` where they are, as in `passages: output.documents`"
+        ) from None
     entries: Sequence[Any] = value if isinstance(value, (list, tuple)) else [value]
     texts = [as_text(one.get("text", one) if isinstance(one, Mapping) else one) for one in entries if one is not None]
     if not any(text.strip() for text in texts):

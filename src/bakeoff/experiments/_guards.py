@@ -90,8 +90,12 @@ class Guards:
                 trace=result.trace, usage=result.usage, cost_usd=result.cost_usd, latency_ms=result.latency_ms,
             )  # fmt: skip
             verdict = await self._check(result.output, "output", context, costs)
+            asks_again = verdict.action == "retry" and len(tries) <= left
+            if verdict.action == "retry" and not asks_again:
+                last = verdict.events[-1]
+                verdict.events[-1] = replace(last, action="block", reason=f"{last.reason} (after {len(tries)} tries)")
             events += verdict.events
-            if verdict.action == "retry" and len(tries) <= left:
+            if asks_again:
                 feedback = f"Your last answer was not accepted: {verdict.reason}. Answer again and avoid this."
                 continue
             withheld = [one.output for one in (tries if verdict.action != "pass" else tries[:-1])]

@@ -127,7 +127,10 @@ def _unscored(manifest: Manifest, cubes: Mapping[str, ScoreCube], resources: Seq
             if _scored_unequally(cube):
                 text += " The variants lack scores at different rates, so what remains may favour one of them."
             if cube.sample_error:
-                text += f" For instance: {cube.sample_error.splitlines()[0][:200]}."
+                what, _, fix = cube.sample_error.partition("\n    fix: ")
+                text += f" For instance: {what.splitlines()[0][:300]}."
+                if fix:
+                    text += f" Fix: {fix.splitlines()[0][:200]}."
             warnings.append(text)
     return warnings
 
