@@ -82,6 +82,17 @@ def main() -> None:
                     "fields": {"retrieval_context": "metadata.passages"}}  # fmt: skip
         absent = one({"deepeval": faithful}, judge=(judge := Judge("{}")), **trial)
         assert (absent.value, judge.asked) == (None, []), absent
+        talk = [{"role": "user", "content": "2+2?"}, {"role": "assistant", "content": "4"},
+                {"role": "user", "content": "3+3?"}, {"role": "assistant", "content": "cake"}]  # fmt: skip
+        turns = {"scorer": "TurnRelevancyMetric", "model": MODEL}
+        judge = Judge(
+            lambda body: '{"verdict": "yes"}' if "verdict" in str(body)[-900:] else '{"reason": "All of it."}'
+        )
+        spoken = one({"deepeval": turns}, judge=judge, output="cake", messages=talk)
+        assert spoken.value == 1.0, spoken
+        assert "3+3?" in str(judge.asked)
+        silent = one({"deepeval": turns}, judge=Judge("{}"), output="4")
+        assert (silent.value, "no messages" in str(silent.error)) == (None, True), silent
         garbled = one(
             {"deepeval": {"scorer": "AnswerRelevancyMetric", "model": MODEL}}, judge=Judge("no JSON"), **trial
         )

@@ -35,13 +35,20 @@ def main() -> None:
     assert one({"inspect": {"scorer": "includes", "values": "bounded"}}, **trial).value == 1.0
     assert one({"inspect": {"scorer": "match", "args": {"numeric": True}}}, **trial).value is True
     assert one({"inspect": {"scorer": "exact"}}, **{**trial, "expected": ["x", "The answer is 4"]}).value is True
-    drawn = one({"inspect": {"scorer": "pattern", "args": {"pattern": r"answer is (\\d)"}}}, **trial)
-    assert drawn.value is False or drawn.value is True
-    # SQuAD F1 of "a b" against "a c": precision 1/2, recall 1/2; Inspect drops the article "a", so 0 of 1.
+    drawn = one({"inspect": {"scorer": "pattern", "args": {"pattern": r"answer is (\d)"}}}, **trial)
+    assert (drawn.value, drawn.details["answer"]) == (True, "4"), drawn
+    # SQuAD's F1: one of two words in common both ways, so precision, recall and F1 are 1/2.
     f1 = one({"inspect": {"scorer": "f1"}}, output="red house", expected="red horse")
     assert abs(f1.value - 0.5) < 1e-9, f1
     assert one({"inspect": {"scorer": "f1", "threshold": 0.4}}, output="red house", expected="red horse").value is True
     assert "target" in str(one({"inspect": {"scorer": "includes"}}, output="x").error)
+
+    talk = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "2+2?"},
+            {"role": "assistant", "content": "so: 4"}]  # fmt: skip
+    history = {"scorer": "model_graded_qa", "model": MODEL, "args": {"include_history": True}}
+    heard = Judge("GRADE: I")
+    assert one({"inspect": history}, judge=heard, messages=talk, **trial).value is False
+    assert "2+2?" in str(heard.asked[0]["messages"])
 
     good = through_the_door({"inspect": {"scorer": "model_graded_qa"}}, "It agrees.\nGRADE: C", **trial)
     assert good.value is True, good

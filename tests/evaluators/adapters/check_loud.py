@@ -22,9 +22,9 @@ SPECS = {
     "mlflow": {"scorer": "ResponseLength", "args": {"max_length": 3}},
 }
 library = sys.argv[1]
-spec = SPECS[library]
+spec, judge = SPECS[library], None
 if library != "mlflow":
-    spec = {**spec, "model": MODEL}
-one({library: spec}, judge=Judge('{"statements": ["a"]}'), inputs={"q": "?"}, output="a", expected="b")
+    spec, judge = {**spec, "model": MODEL}, Judge('{"statements": ["a"]}')
+one({library: spec}, judge=judge, inputs={"q": "?"}, output="a", expected="b")
 for line in tried(3.0):
     sys.stdout.write(f"{line}\n")

@@ -35,17 +35,16 @@ QUIET: Mapping[str, str] = {
     "CONFIDENT_TRACE_VERBOSE": "0",
     # Ragas, and what it brings along
     "RAGAS_DO_NOT_TRACK": "true",
-    "LANGSMITH_TRACING": "false",
-    "LANGCHAIN_TRACING_V2": "false",
     "HF_HUB_DISABLE_TELEMETRY": "1",
-    "HF_HUB_OFFLINE": "1",
     # MLflow
     "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+"""Environment that keeps these libraries from calling home; set before any of them is imported."""
+_UNLESS_SET: Mapping[str, str] = {
     # LiteLLM, which several of them import: no look-up of prices, no `.env`
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     "LITELLM_MODE": "PRODUCTION",
 }
-"""Environment that keeps these libraries from calling home; set before any of them is imported."""
 
 _LOUD = ("instructor", "httpx", "openai")
 
@@ -57,6 +56,8 @@ def import_quietly(module: str) -> ModuleType:
         EvaluatorError: It cannot be imported; the message says why.
     """
     os.environ.update(QUIET)
+    for name, value in _UNLESS_SET.items():
+        os.environ.setdefault(name, value)
     if module in sys.modules:
         return importlib.import_module(module)  # waits where another thread is still importing it
     for name in (module.partition(".")[0], *_LOUD):  # what fails is told by the score, once
