@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 VARIANTS = 8
 CONTENT = {
-    "": "text=Every experiment that ran",
+    "": ".bo-run .say",
     "results": ".bo-hero h2",
     "compare": ".bo-hero h2",
     "items": ".bo-matrix button",
@@ -88,7 +88,7 @@ def timed(action: Callable[[], object], done: Callable[[], object]) -> float:
 
 SEEN = """selector => {
   const text = selector.startsWith('text=') ? selector.slice(5) : null;
-  const shown = () => text ? document.body?.innerText.includes(text) : document.querySelector(selector);
+  const shown = () => text ? document.body?.textContent.includes(text) : document.querySelector(selector);
   const look = () => {
     if (shown()) requestAnimationFrame(() => setTimeout(() => { window.__seen = performance.now(); }));
     else requestAnimationFrame(look);

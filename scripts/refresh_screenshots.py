@@ -22,9 +22,10 @@ from tests.app.browser import CHROMIUM, FLAGS, dashboard  # noqa: E402
 PAGES = {
     "runs": ("/", 0),
     "design": ("/design", 1750),
-    "results": ("/results?run={triage}", 1900),
-    "compare": ("/compare?run={triage}", 1200),
-    "items": ("/items?run={triage}&show=differ", 1650),
+    "results": ("/results?run={triage}", 2330),
+    "compare": ("/compare?run={triage}", 1240),
+    "items": ("/items?run={triage}&show=differ", 1500),
+    "trial": ("/items?run={desk}&item=70&variant=mode%3Dauto%2Breply.model%3Dlarge", 2050),
     "live": ("/live?run={slow}", 960),
     "label": ("/label?run={triage}", 960),
     "prompts": ("/prompts?prompt=terse", 1050),
@@ -43,6 +44,8 @@ def examples(home: Path) -> subprocess.Popen[bytes]:
     for name in ("recorded", "qa", "triage"):
         cli("init", name, "--example", name, cwd=home)
         cli("run", "experiment.yaml", "--store", store, "--quiet", "--no-mlflow", "--no-report", cwd=home / name)
+    cli("init", "desk", "--example", "desk", cwd=home)
+    cli("run", "experiment.yaml", "--store", store, "--quiet", "--no-mlflow", "--no-report", cwd=home / "desk")
     file = home / "triage" / "experiment.yaml"
     text = file.read_text()
     for seed in range(1, 5):
@@ -115,6 +118,7 @@ def main() -> None:
             runs = open_store(home / ".bakeoff").runs()
             known = {
                 "triage": next(m.run_id for m in runs if m.name == "support-triage"),
+                "desk": next(m.run_id for m in runs if m.name == "incident-desk"),
                 "slow": next(m.run_id for m in runs if m.name == "slow-triage"),
             }
             label_queue(home, known["triage"])

@@ -21,11 +21,13 @@ def test_every_download_is_what_it_says(tmp_path: Path) -> None:
     comparison = result.analysis.metric("correct").comparisons[0]
     assert float(row["difference"]) == comparison.difference.estimate
     assert row["verdict"] == comparison.label
+    board = list(csv.DictReader(io.StringIO(export_bytes(result.store, result.run_id, "leaderboard.csv").decode())))
+    assert {row["variant"] for row in board} == {"old", "new"}
     with pytest.raises(SpecError, match="suffix"):
         export_bytes(result.store, result.run_id, ".exe")
 
 
 def test_hostile_names_survive_the_download(tmp_path: Path) -> None:
     result = hostile(tmp_path)
-    for suffix in (".html", ".csv", ".jsonl", ".xlsx", "comparisons.csv"):
+    for suffix in (".html", ".csv", ".jsonl", ".xlsx", "comparisons.csv", "leaderboard.csv"):
         assert export_bytes(result.store, result.run_id, suffix)

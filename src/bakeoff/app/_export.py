@@ -12,10 +12,12 @@ import streamlit as st
 
 from bakeoff.app._text import defused
 from bakeoff.experiments import analyse
-from bakeoff.reports import comparison_frame, export_run, write_report
+from bakeoff.reports import comparison_frame, export_run, leaderboard_frame, write_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pandas as pd
 
     from bakeoff.experiments import LocalStore, Manifest
 
@@ -23,6 +25,7 @@ __all__ = ["export_bytes", "export_menu"]
 
 _KINDS = {
     "comparisons.csv": ("Comparisons as CSV", "text/csv", ":material/compare_arrows:"),
+    "leaderboard.csv": ("Leaderboard as CSV", "text/csv", ":material/leaderboard:"),
     ".html": ("Report", "text/html", ":material/description:"),
     ".csv": ("Trials as CSV", "text/csv", ":material/table:"),
     ".xlsx": (
@@ -36,26 +39,36 @@ _KINDS = {
 
 
 def export_bytes(store: LocalStore, run_id: str, suffix: str) -> bytes:
-    """Return a run as a file: the report (`.html`), `comparisons.csv`, or the trials with their scores.
+    """Return a run as a file.
+
+    Args:
+        store: Where the run is.
+        run_id: The run.
+        suffix: `.html` for the report, `comparisons.csv`, `leaderboard.csv`, or that of the trials with their scores.
 
     Raises:
         SpecError: The format is not known, or the run does not fit into it.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"export{suffix}"
-        if suffix == "comparisons.csv":
-            return _comparisons(store, run_id)
+        if suffix in _FRAMES:
+            return _frame_csv(_FRAMES[suffix](analyse(store, run_id)))
         if suffix == ".html":
             return write_report(store, run_id, path).read_bytes()
         return export_run(store, run_id, path).read_bytes()
 
 
-def _comparisons(store: LocalStore, run_id: str) -> bytes:
-    frame = comparison_frame(analyse(store, run_id))
+_FRAMES = {"comparisons.csv": comparison_frame, "leaderboard.csv": leaderboard_frame}
+
+
+def _frame_csv(frame: pd.DataFrame) -> bytes:
     sink = io.StringIO()
     writer = csv.writer(sink)
-    writer.writerow(frame.columns)
-    writer.writerows([defused(value) for value in row] for row in frame.itertuples(index=False))
+    frame = frame.reset_index() if frame.index.name else frame
+    writer.writerow([defused(str(name)) for name in frame.columns])  # one is the metric's, which a user named
+    writer.writerows(
+        ["" if value != value else defused(value) for value in row] for row in frame.itertuples(index=False)
+    )
     return sink.getvalue().encode(errors="replace")
 
 

@@ -41,13 +41,18 @@ def draw() -> None:
     attention = st.container()
     search, state = st.columns([3, 2], vertical_alignment="bottom")
     with search:
-        needle = st.text_input("Search runs", placeholder="Search by name, tag or id", label_visibility="collapsed")
-    with state:
-        wanted = st.segmented_control(
-            "State", ["all", "running", "complete", "unfinished"], default="all", required=True,
+        needle = st.text_input(
+            "Search runs", value=_state.kept("find") or "", placeholder="Search by name, tag or id",
             label_visibility="collapsed",
         )  # fmt: skip
-    shown = [m for m in found if _matches(m, needle or "", str(wanted or "all"))]
+        if needle or _state.kept("find"):
+            _state.remember("find", needle or "")
+    with state:
+        wanted = _state.choose(
+            "State", ["all", "running", "complete", "unfinished"], name="state", style="segments",
+            label_visibility="collapsed",
+        )  # fmt: skip
+    shown = [m for m in found if _matches(m, needle or "", wanted)]
     shown = [m for m in shown if m.status != "running" or wanted == "running"]  # they stand above
     if not shown:
         _state.html(_parts.empty("∅", "Nothing matches", "Change the search or the state above."))
