@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -156,3 +157,48 @@ def test_a_null_that_a_prompt_would_write_as_none_is_said(tmp_path: Path) -> Non
             "'question' is null in 1 of the first 5 items, for instance '3', and the prompt 'plain' writes it" in said
         )
         assert "'guarded' writes" not in said
+
+
+def test_a_store_that_may_only_be_read_is_read(tmp_path: Path) -> None:
+    as_root = os.geteuid() == 0
+    if as_root and shutil.which("setpriv") is None:
+        pytest.skip("root may write everything, and there is no setpriv to take that right away")
+    write_spec(tmp_path)
+    assert shell(tmp_path, "bakeoff run spec.yaml -q && bakeoff baseline set latest --name good").returncode == 0
+    store = tmp_path / "store"
+    shell(tmp_path, f"chmod -R a-w {store}")
+    rights = "-dac_override,-dac_read_search"
+    less = f"setpriv --bounding-set={rights} --inh-caps={rights} " if as_root else ""
+    try:
+        listed = shell(tmp_path, f"{less}bakeoff baseline list --json")
+        assert [entry["name"] for entry in json.loads(listed.stdout)] == ["good"]
+        for command in ("runs", "show", "compare latest latest", "schedule list", "export latest out.csv"):
+            done = shell(tmp_path, f"{less}bakeoff {command}")
+            assert (done.returncode, done.stderr) == (0, ""), command
+        for command in ("baseline set latest", "run spec.yaml"):
+            done = shell(tmp_path, f"{less}bakeoff {command}")
+            assert done.returncode == 4, f"{command}: {done.stdout}{done.stderr}"
+            assert "cannot be written" in done.stderr
+            assert "Traceback" not in done.stderr
+    finally:
+        shell(tmp_path, f"chmod -R u+w {store}")
+    kept = shell(tmp_path, "bakeoff baseline list --json")
+    assert [entry["name"] for entry in json.loads(kept.stdout)] == ["good"]
+
+
+def test_validate_as_json_holds_every_problem_with_its_place(tmp_path: Path) -> None:
+    write_spec(tmp_path)
+    right = json.loads(shell(tmp_path, "bakeoff validate spec.yaml --json").stdout)
+    assert (right["right"], right["variants"], right["items"]) == (True, ["plain", "steps"], 12)
+    write_spec(tmp_path, repeats=0, evaluators=["exact_macth"])
+    done = shell(tmp_path, "bakeoff validate spec.yaml --json")
+    assert (done.returncode, done.stderr) == (2, "")
+    wrong = json.loads(done.stdout)
+    assert not wrong["right"]
+    assert {problem["key"] for problem in wrong["problems"]} == {"repeats", "evaluators.0"}
+    assert all(problem["line"] > 0 for problem in wrong["problems"])
+
+
+@pytest.mark.parametrize("command", ["runs", "cache stats", "cache clear", "baseline list", "schedule list", "doctor"])
+def test_json_of_an_empty_store_is_json(tmp_path: Path, command: str) -> None:
+    json.loads(shell(tmp_path, f"bakeoff {command} --json").stdout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -80,15 +81,26 @@ def cache(
     if action not in ("stats", "clear"):
         raise SpecError(f"there is no action {action!r}; use stats or clear")
     if not kept.paths.cache.exists():
+        if as_json:
+            print_json({"entries": 0, "removed": 0} if action == "clear" else {"entries": 0, "size_mb": 0.0})
+            return
         console().print(f"no cache at {kept.paths.cache}", soft_wrap=True)
         return
     with ResponseCache(kept.paths.cache) as opened:
         if action == "clear":
-            console().print(f"removed {opened.clear():,} answers")
+            removed = opened.clear()
+            if as_json:
+                print_json({"entries": 0, "removed": removed})
+            else:
+                console().print(f"removed {removed:,} answers")
             return
         stats = opened.stats()
     if as_json:
         print_json({name: getattr(stats, name) for name in stats.__slots__})
     else:
+        dated = {"oldest_s": "oldest", "newest_s": "newest"}
         for name in stats.__slots__:
-            console().print(f"{name:<14} {getattr(stats, name)}", soft_wrap=True)
+            value = getattr(stats, name)
+            if name in dated and value is not None:
+                value = datetime.fromtimestamp(value).astimezone().isoformat(sep=" ", timespec="seconds")
+            console().print(f"{dated.get(name, name):<14} {value}", soft_wrap=True)

@@ -50,16 +50,38 @@ def validate(
     store: StoreOption = None,
     env_file: EnvFileOption = None,
     keys: Annotated[bool, typer.Option("--keys/--no-keys", help="Whether a missing API key is an error.")] = True,
+    as_json: JsonOption = False,
 ) -> None:
     """Check an experiment file, its data, prompts, evaluators and keys; report every problem at once."""
+    from dataclasses import asdict
+
     from bakeoff.experiments import data_notes, load_experiment
 
     load_env(env_file)
-    experiment = load_experiment(file, cache_dir=cache_dir(store_at(store)), check_keys=keys)
-    if experiment.spec.gate:
-        from bakeoff.regression import check_gate
+    try:
+        experiment = load_experiment(file, cache_dir=cache_dir(store_at(store)), check_keys=keys)
+        if experiment.spec.gate:
+            from bakeoff.regression import check_gate
 
-        check_gate(experiment)
+            check_gate(experiment)
+    except SpecError as error:
+        if not as_json:
+            raise
+        problems = [asdict(problem) for problem in error.problems] or [{"message": str(error)}]
+        print_json({"right": False, "problems": problems})
+        raise typer.Exit(error.exit_code) from None
+    if as_json:
+        print_json(
+            {
+                "right": True,
+                "variants": list(experiment.variants),
+                "items": len(experiment.dataset),
+                "repeats": experiment.spec.repeats,
+                "metrics": [evaluator.metric for evaluator in experiment.evaluators],
+                "notes": data_notes(experiment),
+            }
+        )
+        return
     trials = len(experiment.variants) * len(experiment.dataset) * experiment.spec.repeats
     console().print(
         f"{file} is right: {len(experiment.variants)} variants x {len(experiment.dataset):,} items x "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -60,23 +61,68 @@ _MIGRATIONS: tuple[tuple[str, str], ...] = (
 def control_db(paths: StorePaths) -> Iterator[sqlite3.Connection]:
     """Open the control data, brought up to date. A transaction is begun with `BEGIN IMMEDIATE` by whoever needs one.
 
+    In a store that may only be read, what is there can be read, and whoever writes is refused.
+
     Raises:
-        StoreError: The file cannot be opened, is damaged, or stays locked.
+        StoreError: The file cannot be opened or written, is damaged, or stays locked.
     """
-    paths.create()
     connection: sqlite3.Connection | None = None
     try:
-        connection = sqlite3.connect(paths.control, timeout=30.0, isolation_level=None)
-        connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        _migrate(connection)
+        connection = _open_to_write(paths) if _may_write(paths) else _open_to_read(paths)
         yield connection
     except sqlite3.Error as error:
+        if "readonly" in str(error):
+            raise StoreError(
+                f"the store {str(paths.root)!r} cannot be written: no permission; choose another with --store"
+            ) from error
         raise StoreError(f"the control data {str(paths.control)!r} cannot be used: {error}") from error
     finally:
         if connection is not None:
             connection.close()
+
+
+def _may_write(paths: StorePaths) -> bool:
+    """Whether there is nothing yet, or what is there may be written."""
+    there = [path for path in (paths.root, paths.control) if path.exists()]
+    return all(os.access(path, os.W_OK) for path in there)
+
+
+def _open_to_write(paths: StorePaths) -> sqlite3.Connection:
+    paths.create()
+    connection = sqlite3.connect(paths.control, timeout=30.0, isolation_level=None)
+    try:
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        _migrate(connection)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _open_to_read(paths: StorePaths) -> sqlite3.Connection:
+    """Open a copy in memory: SQLite itself needs to write beside a file in WAL mode, even to read it."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        if paths.control.exists():
+            address = f"{paths.control.absolute().as_uri()}?mode=ro"
+            try:
+                _copy(address, connection)
+            except sqlite3.Error:  # nobody has it open: as it stands, then
+                _copy(f"{address}&immutable=1", connection)
+        connection.row_factory = sqlite3.Row
+        _migrate(connection)
+        connection.execute("PRAGMA query_only = ON")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _copy(address: str, into: sqlite3.Connection) -> None:
+    with contextlib.closing(sqlite3.connect(address, uri=True)) as file:
+        file.backup(into)
 
 
 def _migrate(connection: sqlite3.Connection) -> None:
