@@ -47,7 +47,9 @@ def examine(store: LocalStore) -> list[Finding]:
         for name in _KEYS
     ]
     bwrap = shutil.which("bwrap")
-    sandbox = bwrap or "bubblewrap is not installed: code evaluators will refuse to run"
+    engines = [name for name in ("podman", "docker") if shutil.which(name)]
+    way_out = f"; name `sandbox: {engines[0]}` in them, or install it" if engines else ""
+    sandbox = bwrap or f"bubblewrap is not installed: code evaluators will refuse to run{way_out}"
     findings.append(Finding("code sandbox", "ok" if bwrap else "absent", sandbox))
     findings += _store(store)
     return findings

@@ -124,7 +124,8 @@ def _bubblewrap() -> str:
     found = shutil.which("bwrap", path="/usr/bin:/bin:/usr/local/bin")
     if found is None:
         raise SandboxUnavailableError(
-            f"code is not run: bubblewrap, which keeps it from doing harm, is not installed\n    fix: {_INSTALL}"
+            f"code is not run: bubblewrap, which keeps it from doing harm, is not installed\n    fix: {_INSTALL}; "
+            "or name a container, `sandbox: podman`"
         )
     return found
 
