@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bakeoff.experiments import LocalStore
+from bakeoff.experiments import LocalStore, Manifest, analyse, execute, load_experiment
+from tests.experiments.support import arithmetic
 from tests.experiments.test_analysis import analysed
 
 _EVALUATORS = """
@@ -119,3 +120,47 @@ async def test_a_one_sided_question_is_answered_one_sided(store: LocalStore) -> 
     analysis = await analysed(store, columns, "exact_match", analysis={"alternative": "greater"})
     assert analysis.headline == "On exact_match: b is not shown to score higher than a."
     assert "Tests are one-sided, as declared: only a higher score was looked for." in analysis.methods
+
+
+async def test_the_metric_that_decides_may_be_a_guardrail_too(store: LocalStore) -> None:
+    rng = np.random.default_rng(6)
+    base = [str(int(v)) for v in rng.random(200) < 0.7]
+    worse = [v if rng.random() < 0.8 else "0" for v in base]
+    section: dict[str, Any] = {"guardrails": [{"metric": "exact_match", "margin": 0.02}]}
+    analysis = await analysed(store, {"a": base, "b": worse}, "exact_match", analysis=section)
+    assert analysis.metric().role == "primary"
+    assert "Guardrails: b harmed beyond the margin on exact_match." in analysis.headline
+
+
+async def test_items_that_ask_the_same_twice_are_said(store: LocalStore) -> None:
+    def warned(manifest: Manifest) -> bool:
+        return any("ask what another item asks" in warning for warning in analyse(store, manifest.run_id).warnings)
+
+    spec = arithmetic(30)
+    rows = spec["dataset"]["rows"]
+    spec["dataset"] = {"rows": [*rows, *({**row, "id": f"again-{row['id']}"} for row in rows[:6])]}
+    doubled = await execute(load_experiment(spec, cache_dir=store.paths.datasets), store=store.paths)
+    assert any(
+        "6 of 36 items ask what another item asks" in warning for warning in analyse(store, doubled.run_id).warnings
+    )
+    assert not warned(await execute(load_experiment(arithmetic(30), cache_dir=store.paths.datasets), store=store.paths))
+    grouped = {"rows": [{**row, "of": row["question"]} for row in spec["dataset"]["rows"]], "cluster": "of"}
+    spec["dataset"] = {**grouped, "inputs": ["question"]}
+    assert not warned(await execute(load_experiment(spec, cache_dir=store.paths.datasets), store=store.paths))
+
+
+async def test_one_huge_cluster_or_weight_is_said(store: LocalStore) -> None:
+    rng = np.random.default_rng(7)
+    columns = {name: [str(int(v)) for v in rng.random(120) < rate] for name, rate in {"a": 0.5, "b": 0.6}.items()}
+    cases = {
+        "cluster": (lambda i: {"cluster": "huge" if i < 100 else str(i)}, "21 clusters are worth about"),
+        "weight": (lambda i: {"weight": 1e6 if i == 0 else 1}, "one item or cluster has nearly all the weight"),
+    }
+    for key, (row, said) in cases.items():
+        analysis = await analysed(store, columns, "exact_match", row=row, dataset={key: key})
+        assert said in analysis.metric().comparisons[0].words, key
+        assert analysis.metric().comparisons[0].label == "inconclusive", key
+    plain = await analysed(
+        store, columns, "exact_match", row=lambda i: {"cluster": str(i // 6)}, dataset={"cluster": "cluster"}
+    )
+    assert "are worth about" not in plain.metric().comparisons[0].words

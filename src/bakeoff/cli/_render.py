@@ -163,6 +163,10 @@ def _tied(metric: MetricAnalysis) -> None:
 
 
 def _span(low: str, high: str) -> str:
+    if "inf" in high:
+        return f"{low} or more"
+    if "inf" in low:
+        return f"{high} or less"
     return "-" if low == high == "-" else f"{low} to {high}"
 
 

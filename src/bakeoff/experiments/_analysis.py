@@ -19,7 +19,7 @@ from bakeoff.experiments._escalated import read_escalated
 from bakeoff.experiments._family import correct_together, metric_shares
 from bakeoff.experiments._guard import guarded
 from bakeoff.experiments._headline import headline, methods
-from bakeoff.experiments._health import health_warnings, version_warnings
+from bakeoff.experiments._health import duplicate_warnings, health_warnings, version_warnings
 from bakeoff.experiments._question import Question
 from bakeoff.experiments._resources import read_resources
 from bakeoff.experiments._saved import allocation_words
@@ -92,6 +92,7 @@ def analyse(
     warnings = (
         *health_warnings(manifest, cubes, resources, read_escalated(store, manifest.run_id)),
         *version_warnings(store, manifest),
+        *duplicate_warnings(store, manifest, items),
     )
     confirmed = _confirmation(cubes.get(manifest.primary), analysed, manifest, plan, items, watch)
     answer = _assemble(manifest, plan, analysed, resources, warnings, confirmed, watch)
@@ -231,7 +232,7 @@ def _metric(
         declared = head.score_kind if head is not None else None
         asked = _stat_kind(declared or "continuous") if role == "primary" else _stat_kind(kind)
         comparisons = _comparisons(cube, kind, plan, items, direction, watch, share, decided_as=asked)
-        if role == "guardrail":
+        if cube.metric in plan.guardrails:  # the metric that decides may be one, too
             comparisons = tuple(guarded(c, plan, direction, watched=watch is not None) for c in comparisons)
     return MetricAnalysis(
         metric=cube.metric,

@@ -41,11 +41,9 @@ def guard_words(metrics: Sequence[MetricAnalysis], baseline: str, unmeasured: Se
     """Say of each guardrail which variants are safe, and which was never measured; empty when none was declared."""
     parts = [f"{name} was never measured (no metric of this name)" for name in unmeasured]
     for metric in metrics:
-        if metric.role != "guardrail":
-            continue
         groups: dict[str, list[str]] = {}
         for comparison in metric.comparisons:
-            if comparison.baseline == baseline:
+            if comparison.baseline == baseline and (metric.role == "guardrail" or comparison.guard is not None):
                 groups.setdefault(_status(comparison), []).append(comparison.candidate)
         parts += [f"{_names(names)} {status} on {metric.metric}" for status, names in groups.items()]
     return f" Guardrails: {'; '.join(parts)}." if parts else ""

@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bakeoff._arrow import floats
+from bakeoff.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bakeoff.experiments._answer import Resources
-    from bakeoff.experiments._cube import ScoreCube
+    from bakeoff.experiments._cube import ItemInfo, ScoreCube
     from bakeoff.experiments._escalated import Escalated
     from bakeoff.experiments._manifest import Manifest
     from bakeoff.experiments._store import LocalStore
 
-__all__ = ["health_warnings", "version_warnings"]
+__all__ = ["duplicate_warnings", "health_warnings", "version_warnings"]
 
 _FEW_ITEMS = 30
+_MANY_COPIES = 0.05
+"""Share of items that ask what another one asks, from which on it is said."""
 
 
 def health_warnings(
@@ -51,6 +54,24 @@ def health_warnings(
         warnings.append(f"Only {count}: expect to see large differences only.")
     warnings += _copies(manifest, cubes)
     return tuple(warnings)
+
+
+def duplicate_warnings(store: LocalStore, manifest: Manifest, items: ItemInfo) -> tuple[str, ...]:
+    """Say when items ask the same twice: each copy counts as an item of its own, and makes intervals too narrow.
+
+    Not where items have clusters, and not for recorded answers, which need no inputs.
+    """
+    if items.clusters is not None or all(variant.kind == "recorded" for variant in manifest.variants):
+        return ()
+    try:
+        table = store.items(manifest.run_id, columns=["inputs", "expected"])
+    except StoreError:
+        return ()  # the data set is no longer there
+    copies = table.num_rows - table.group_by(["inputs", "expected"]).aggregate([]).num_rows
+    if copies < _MANY_COPIES * table.num_rows or not copies:
+        return ()
+    asked = f"{copies:,} of {table.num_rows:,} items ask what another item asks (the same inputs and expected answer)"
+    return (f"{asked}: each counts as one more, so intervals are too narrow. Drop copies, or give them one `cluster`.",)
 
 
 def version_warnings(store: LocalStore, manifest: Manifest) -> tuple[str, ...]:

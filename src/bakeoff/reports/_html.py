@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from math import isnan
+from math import inf, isnan
 from typing import TYPE_CHECKING, Any
 
 from bakeoff._version import version
@@ -206,13 +206,18 @@ def _comparisons(metric: MetricAnalysis) -> str:
     def gap(value: float) -> str:
         return "-" if isnan(value) else f"{100 * value:+.1f} pts" if points else f"{value:+.3g}"
 
+    def span(low: float, high: float) -> str:
+        if high == inf:
+            return f"{gap(low)} or more"
+        return f"{gap(high)} or less" if low == -inf else f"{gap(low)} to {gap(high)}"
+
     rows = []
     for c in metric.comparisons:
         p = c.difference.p_adjusted
         rows.append(
             f'<tr><td><span class="tag" style="background:{VERDICT_COLOURS[c.label]}">{c.label}</span></td>'
             f"<td>{_e(c.candidate)} vs {_e(c.baseline)}</td><td class=n>{gap(c.difference.estimate)}</td>"
-            f"<td class=n>{gap(c.difference.low)} to {gap(c.difference.high)}</td>"
+            f"<td class=n>{span(c.difference.low, c.difference.high)}</td>"
             f"<td class=n>{'&lt;0.0001' if p < 0.0001 else _number(p, 2)}</td><td class=n>{c.improved}</td>"
             f"<td class=n>{c.regressed}</td></tr><tr><td></td><td colspan=6>{_e(c.words)}</td></tr>"
         )

@@ -17,6 +17,8 @@ from bakeoff.stats.core._result import Estimate
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from bakeoff.stats.core._mean_fit import MeanFit
+
     Float = NDArray[np.float64]
     Codes = NDArray[np.intp]
 
@@ -102,6 +104,15 @@ def few_clusters_warning(n_clusters: int) -> tuple[str, ...]:
         return ()
     count = "1 cluster" if n_clusters == 1 else f"{n_clusters} clusters"
     return (f"only {count}: intervals are rough below {FEW_CLUSTERS}; add clusters, not items",)
+
+
+def uneven_warning(fit: MeanFit, *, clustered: bool) -> tuple[str, ...]:
+    """Warn when one or a few units carry nearly all the weight: df + 1 is how many equal ones they are worth."""
+    if fit.n_units < FEW_CLUSTERS or not fit.df + 1 < min(FEW_CLUSTERS, fit.n_units / 2):
+        return ()
+    what, share = ("clusters", "sizes") if clustered else ("items", "weights")
+    text = f"the {share} are so unequal that {fit.n_units:,} {what} are worth about {fit.df + 1:.1f} equal ones"
+    return (f"{text}: one of them nearly decides the result",)
 
 
 def design_effect(scores: ArrayLike, clusters: ArrayLike, *, weights: ArrayLike | None = None) -> float:

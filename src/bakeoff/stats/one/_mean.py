@@ -30,7 +30,7 @@ __all__ = [
 
 def t_limits(fit: MeanFit, confidence: float) -> tuple[float, float]:
     """Compute mean -+ t * se; `nan` without a positive standard error."""
-    if not fit.se > 0:
+    if not fit.se > 0 or fit.one_decides:
         return nan, nan
     half = critical_value(confidence, fit.df) * fit.se
     return fit.mean - half, fit.mean + half
@@ -38,7 +38,7 @@ def t_limits(fit: MeanFit, confidence: float) -> tuple[float, float]:
 
 def logit_limits(fit: MeanFit, confidence: float) -> tuple[float, float]:
     """Compute t limits on the logit scale, back-transformed: inside (0, 1) and longer towards the middle."""
-    if not fit.se > 0 or not 0 < fit.mean < 1:
+    if not fit.se > 0 or fit.one_decides or not 0 < fit.mean < 1:
         return nan, nan
     centre = log(fit.mean / (1 - fit.mean))
     half = critical_value(confidence, fit.df) * fit.se / (fit.mean * (1 - fit.mean))
@@ -168,6 +168,8 @@ def no_interval_reason(fit: MeanFit) -> str | None:
         return "no item has a score"
     if fit.n_units == 1:
         return "no interval: one item says nothing about the spread between items"
+    if fit.one_decides:
+        return "no interval: one item or cluster has nearly all the weight"
     if not fit.se > 0:
         return "no interval: all scores are equal, so their spread cannot be estimated"
     return None

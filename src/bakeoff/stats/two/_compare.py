@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from bakeoff.errors import StatsError
 from bakeoff.stats.core._checks import as_rng, check_alternative, check_confidence
 from bakeoff.stats.core._result import Alternative, Difference, Estimate, Kind, TestResult
-from bakeoff.stats.one._clusters import few_clusters_warning
+from bakeoff.stats.one._clusters import few_clusters_warning, uneven_warning
 from bakeoff.stats.one._mean import clip_limits, skew_warning
 from bakeoff.stats.two._compare_paired import choose_paired, paired_effect, paired_interval, paired_test
 from bakeoff.stats.two._compare_unpaired import (
@@ -144,6 +144,8 @@ def _compare_paired(
         warnings += skew_warning(pairs.difference)
     if pairs.codes is not None:
         warnings += few_clusters_warning(pairs.fit.n_units)
+    if pairs.codes is not None or pairs.weights is not None:
+        warnings += uneven_warning(pairs.fit, clustered=pairs.codes is not None)
     if pairs.simple_binary and test in ("mcnemar_midp", "mcnemar_exact"):
         warnings += _too_few_discordant(pairs.table().discordant, test, 1 - confidence)
     return _difference(

@@ -121,7 +121,9 @@ def paired_interval(pairs: Pairs, name: str, confidence: float, rng: np.random.G
     fit = _refit(pairs, name)
     low, high = t_limits(fit, confidence)
     reason = None
-    if not fit.se > 0:
+    if fit.one_decides:
+        reason = _no_spread(fit)
+    elif not fit.se > 0:
         table = _unit_table(pairs, fit) if fit.n_units > 1 else None
         if table is not None:
             base = paired_proportion_difference(table, confidence=confidence)
@@ -146,6 +148,8 @@ def _no_spread(fit: MeanFit) -> str:
         return "no item has both scores"
     if fit.n_units == 1:
         return "no interval: a single unit (item or cluster) says nothing about the spread between units"
+    if fit.one_decides:
+        return "no interval: one item or cluster has nearly all the weight, so the result is its result"
     return "no interval: the difference is the same everywhere, so its spread cannot be estimated"
 
 
@@ -167,7 +171,7 @@ def paired_test(pairs: Pairs, name: str, alternative: Alternative, rng: np.rando
     if name not in _MEAN_TESTS:
         raise StatsError(f"test must be one of {list(PAIRED_TESTS)} for paired items, got {name!r}")
     fit = _refit(pairs, name.removesuffix("_t"))
-    if fit.se > 0:
+    if fit.se > 0 and not fit.one_decides:
         statistic = fit.mean / fit.se
         return TestResult(
             p_value=t_p_value(statistic, fit.df, alternative),
@@ -191,7 +195,7 @@ def _sign(value: float) -> int:
 
 def _no_spread_p(fit: MeanFit, alternative: Alternative) -> tuple[float, str]:
     """Test a difference that is the same everywhere by the sign test, which needs no spread."""
-    if fit.n_units == 0:
+    if fit.n_units == 0 or fit.one_decides:
         return nan, _no_spread(fit)
     if fit.mean == 0:
         return 1.0, "no item separates the two"
