@@ -202,3 +202,14 @@ def test_validate_as_json_holds_every_problem_with_its_place(tmp_path: Path) -> 
 @pytest.mark.parametrize("command", ["runs", "cache stats", "cache clear", "baseline list", "schedule list", "doctor"])
 def test_json_of_an_empty_store_is_json(tmp_path: Path, command: str) -> None:
     json.loads(shell(tmp_path, f"bakeoff {command} --json").stdout)
+
+
+def test_a_narrow_terminal_gets_lines_instead_of_columns_a_letter_wide(tmp_path: Path) -> None:
+    write_spec(tmp_path)
+    assert shell(tmp_path, "bakeoff run spec.yaml -q --no-report").returncode == 0
+    run_id = json.loads(shell(tmp_path, "bakeoff runs --json").stdout)[0]["run_id"]
+    narrow = shell(tmp_path, "bakeoff runs && bakeoff show", COLUMNS="40").stdout
+    assert f" run       {run_id}\n" in narrow, "an id that can be copied"
+    assert " trials missing  0\n" in narrow
+    wide = shell(tmp_path, "bakeoff show", COLUMNS="120").stdout
+    assert any(line.split()[:5] == ["1", "plain", "(baseline)", "0.0%", "0.0%"] for line in wide.splitlines()), wide

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from rich.console import Console
+    from rich.text import Text
 
     from bakeoff.experiments import LocalStore
 
@@ -35,6 +36,9 @@ __all__ = [
     "store_at",
     "table",
 ]
+
+_BEARABLE = 1.3
+"""A table may want this many times the width of the terminal: a few words are broken, and it is still read."""
 
 StoreOption = Annotated[
     Path | None,
@@ -127,20 +131,46 @@ def echo(text: str, *, end: str = "\n", stderr: bool = False) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[int] = ()) -> None:
-    """Print a table. Columns whose index is in `right` hold numbers."""
+    """Print a table; on a terminal too narrow for it, one block of lines for each row.
+
+    Columns whose index is in `right` hold numbers.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     sheet = Table(title=Text(title) if title else None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    out, cells = console(), [[_cell(value) for value in row] for row in rows]
+    needed = sum(_longest_word([name, *(str(row[index]) for row in cells)]) + 3 for index, name in enumerate(columns))
+    if needed > _BEARABLE * out.width:
+        _blocks(out, title, columns, cells)
+        return
     for index, name in enumerate(columns):
         sheet.add_column(name, justify="right" if index in right else "left", overflow="fold")
+    for row in cells:
+        sheet.add_row(*row)
+    out.print(sheet)
+
+
+def _longest_word(texts: Iterable[str]) -> int:
+    return max((len(word) for text in texts for word in text.split()), default=0)
+
+
+def _blocks(out: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[Text]]) -> None:
+    """Print a table on a narrow terminal, where columns would be a letter wide."""
+    from rich.text import Text
+
+    width = max(len(name) for name in columns)
+    if title:
+        out.print(Text(title, style="italic"))
     for row in rows:
-        sheet.add_row(*(_cell(value) for value in row))
-    console().print(sheet)
+        for name, value in zip(columns, row, strict=True):
+            if str(value).strip():
+                out.print(Text.assemble((f" {name:<{width}}  ", "bold"), value), soft_wrap=True)
+        out.print()
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: Any) -> Text:
     from rich.text import Text
 
     if isinstance(value, Text):
