@@ -8,7 +8,7 @@ UV = $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types arch fix docs lock calibrate bench clean system build check-dist
+.PHONY: help setup demo test lint types arch fix docs lock calibrate reference bench clean system build check-dist
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,9 @@ lock: ## renew requirements/lock.txt from pyproject.toml
 
 calibrate: setup ## prove coverage and error rates; writes docs/calibration.md
 	$(BIN)/python scripts/calibrate.py
+
+reference: setup ## compute the values that tests quote from R anew, where R and its packages are installed
+	REFERENCE=1 $(BIN)/python -m pytest -q tests/stats/reference
 
 bench: setup ## how fast the statistics are, against their targets
 	$(BIN)/python benchmarks/stats.py

@@ -40,7 +40,8 @@ NILE = [
 @pytest.mark.parametrize(
     ("h", "shift", "arl"),
     [
-        # Montgomery, table 9.3 (also NIST/SEMATECH e-Handbook 6.3.2.3.1), k = 0.5.
+        # Montgomery, table 9.3 (also NIST/SEMATECH e-Handbook 6.3.2.3.1), k = 0.5;
+        # R spc 0.6.7: xcusum.arl(0.5, h, shift, sided = "two").
         (4, 0, 168), (4, 0.25, 74.2), (4, 0.5, 26.6), (4, 0.75, 13.3), (4, 1, 8.38), (4, 1.5, 4.75), (4, 2, 3.34),
         (4, 3, 2.19), (5, 0, 465), (5, 0.25, 139), (5, 0.5, 38.0), (5, 0.75, 17.0), (5, 1, 10.4), (5, 1.5, 5.75),
         (5, 2, 4.01), (5, 3, 2.57),
@@ -53,7 +54,8 @@ def test_cusum_run_lengths(h: float, shift: float, arl: float) -> None:
 @pytest.mark.parametrize(
     ("lam", "limit", "shift", "arl"),
     [
-        # Lucas & Saccucci (1990), table 3; Montgomery, table 9.11.
+        # Lucas & Saccucci (1990), table 3; Montgomery, table 9.11;
+        # R spc 0.6.7: xewma.arl(lam, limit, shift, sided = "two").
         (0.40, 3.054, 0, 500), (0.25, 2.998, 0, 500), (0.20, 2.962, 0, 500), (0.10, 2.814, 0, 500),
         (0.05, 2.615, 0, 500),
         (0.40, 3.054, 1, 14.3), (0.25, 2.998, 1, 11.1), (0.20, 2.962, 1, 10.5), (0.10, 2.814, 1, 10.3),
@@ -174,7 +176,8 @@ def test_charts_are_mirror_symmetric(values: list[float], kind: str) -> None:
 
 
 def test_nile_changed_in_1898() -> None:
-    # Cobb (1978); R strucchange breakpoints(Nile ~ 1): break after 1898, 95% interval 1895-1902; segment means
+    # Cobb (1978); R strucchange 1.5.3, confint(breakpoints(Nile ~ 1), breaks = 1):
+    # break after 1898, 95% interval 1895-1902; segment means
     # 1097.75 and 849.97.
     result = find_changepoint(NILE)
     assert result.index is not None

@@ -18,7 +18,7 @@ from bakeoff.errors import StatsError
 from bakeoff.stats import cohen_kappa, fleiss_kappa, gwet_ac, intraclass_correlation, krippendorff_alpha
 
 NA = np.nan
-# Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability", section E; also cac.raw4raters in R irrCAC 1.0.
+# Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability", section E.
 KRIPPENDORFF = [
     [1, 1, NA, 1], [2, 2, 3, 2], [3, 3, 3, 3], [3, 3, 3, 3], [2, 2, 2, 2], [1, 2, 3, 4],
     [4, 4, 4, 4], [1, 1, 2, 1], [2, 2, 2, 2], [NA, 5, 5, 5], [NA, NA, 1, 1], [NA, NA, 3, NA],
@@ -61,7 +61,8 @@ def test_cohen_matches_statsmodels(weights: str) -> None:
 
 
 def test_cohen_fleiss_textbook() -> None:
-    # Fleiss, Levin & Paik (2003), table 18.1: 100 subjects, two raters, kappa = 0.68.
+    # Fleiss, Levin & Paik (2003), table 18.1: 100 subjects, two raters, kappa = 0.68;
+    # R psych 2.2.9: cohen.kappa(matrix(c(75, 1, 4, 5, 4, 1, 0, 0, 10), 3, byrow = TRUE)), 0.676.
     table = np.array([[75, 1, 4], [5, 4, 1], [0, 0, 10]])
     assert cohen_kappa(*expand(table)).estimate == pytest.approx(0.68, abs=0.005)
 
@@ -123,8 +124,8 @@ def test_fleiss_1971() -> None:
 
 
 def test_missing_labels_match_irrcac() -> None:
-    # R irrCAC 1.0, cac.raw4raters: fleiss.kappa.raw 0.76117 (SE 0.15302, CI 0.424 to 1);
-    # gwet.ac1.raw 0.77544 (SE 0.14295, CI 0.461 to 1).
+    # irrCAC 0.4.4 (Python): CAC(ratings).fleiss() 0.76117 (SE 0.15302, CI 0.424 to 1);
+    # CAC(ratings).gwet() 0.77544 (SE 0.14295, CI 0.461 to 1).
     fleiss, ac1 = fleiss_kappa(KRIPPENDORFF), gwet_ac(KRIPPENDORFF)
     assert (fleiss.estimate, fleiss.se, fleiss.low) == pytest.approx((0.76117, 0.15302, 0.424), abs=5e-4)
     assert (ac1.estimate, ac1.se, ac1.low) == pytest.approx((0.77544, 0.14295, 0.461), abs=5e-4)
@@ -205,7 +206,7 @@ def test_alpha_order_names_and_degenerate() -> None:
 @pytest.mark.parametrize(
     ("kind", "value", "low", "high"),
     [
-        # Shrout & Fleiss (1979), table 4; intervals: R psych 2.x ICC() on the same data, help page.
+        # Shrout & Fleiss (1979), table 4; intervals: R psych 2.2.9, ICC(ratings, lmer = FALSE).
         ("1,1", 0.17, -0.133, 0.72),
         ("2,1", 0.29, 0.019, 0.76),
         ("3,1", 0.71, 0.342, 0.95),

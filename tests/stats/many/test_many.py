@@ -290,7 +290,7 @@ def test_family_counts():
 
 # --- Dunnett and Tukey ---------------------------------------------------------------------------
 
-# Dunnett (1955), table 3: blood counts; p-values of R multcomp 1.4-25 as quoted by scipy's documentation
+# Dunnett (1955), table 3: blood counts; R multcomp 1.4-22: summary(glht(aov(y ~ g), mcp(g = "Dunnett")))
 BLOOD = {
     "control": [7.40, 8.50, 7.20, 8.24, 9.84, 8.32],
     "drug A": [9.76, 8.80, 7.68, 9.36],
@@ -351,7 +351,7 @@ def test_studentized_range_of_scipy(q, k, df):
 
 
 def test_tukey_of_sas():
-    # SAS example quoted in scipy's documentation of tukey_hsd
+    # SAS example quoted in scipy's documentation of tukey_hsd; R 4.2.2: TukeyHSD(aov(y ~ f)) gives the same
     groups = {
         "0": [24.5, 23.5, 26.4, 27.1, 29.9],
         "1": [28.4, 34.2, 29.5, 32.2, 30.1],
@@ -435,7 +435,7 @@ def test_friedman_of_demsar():
     assert result.statistic == pytest.approx((n - 1) * result.chi2 / (n * (k - 1) - result.chi2))
 
 
-# Demsar (2006), table 5a: q_.05 / sqrt(2) for 2 to 10 classifiers
+# Demsar (2006), table 5a: q_.05 / sqrt(2) for 2 to 10 classifiers; R 4.2.2: qtukey(0.95, 2:10, Inf) / sqrt(2)
 @pytest.mark.parametrize(
     ("k", "q"),
     [(2, 1.960), (3, 2.343), (4, 2.569), (5, 2.728), (6, 2.850), (7, 2.949), (8, 3.031), (9, 3.102), (10, 3.164)],
@@ -472,7 +472,7 @@ def test_shrink_baseball_of_efron_and_morris():
 
 
 def test_shrink_bcg_between_variance_of_metafor():
-    # R metafor, dat.bcg log relative risks, method "PM" (Paule-Mandel): tau^2 = 0.3181
+    # R metafor 3.8.1: rma(yi, vi, data = escalc("RR", ..., data = dat.bcg), method = "PM")$tau2 = 0.3181
     y = [
         -0.8893,
         -1.5854,

@@ -18,8 +18,8 @@ SLEEP = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
 @pytest.mark.parametrize(
     ("values", "low", "high"),
     [
-        ([d / 8 for d in DARWIN], 0.003899165, 5.229434),  # R, t.test(darwin) in inches
-        (SLEEP, 0.7001142, 2.4598858),  # R, ?t.test: extra ~ group, data = sleep, paired; sign changed
+        ([d / 8 for d in DARWIN], 0.003899165, 5.229434),  # R 4.2.2: t.test(darwin / 8)
+        (SLEEP, 0.7001142, 2.4598858),  # R 4.2.2: t.test(extra[11:20] - extra[1:10]) on sleep
     ],
 )
 def test_against_r(values, low, high):

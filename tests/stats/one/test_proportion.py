@@ -14,7 +14,8 @@ from bakeoff.stats import agresti_coull, clopper_pearson, jeffreys, proportion, 
 @pytest.mark.parametrize(
     ("successes", "n", "low", "high"),
     [
-        # Newcombe (1998), Statistics in Medicine 17:857-872, table I, method 3 (Wilson, no correction).
+        # Newcombe (1998), Statistics in Medicine 17:857-872, table I, method 3 (Wilson, no correction);
+        # R 4.2.2 gives the same: prop.test(81, 263, correct = FALSE).
         (81, 263, 0.2553, 0.3662),
         (15, 148, 0.0624, 0.1605),
         (0, 20, 0.0, 0.1611),
@@ -30,12 +31,12 @@ def test_wilson_published(successes, n, low, high):
 @pytest.mark.parametrize(
     ("successes", "n", "low", "high"),
     [
-        # Newcombe (1998), table I, method 5 (Clopper-Pearson).
+        # Newcombe (1998), table I, method 5 (Clopper-Pearson); R 4.2.2: binom.test(81, 263).
         (81, 263, 0.2527, 0.3676),
         (15, 148, 0.0578, 0.1617),
         (0, 20, 0.0, 0.1684),
         (1, 29, 0.0009, 0.1776),
-        # R, ?binom.test: Conover's (1971) Mendelian example, 682 of 925.
+        # R 4.2.2: binom.test(682, 925), Conover's (1971) Mendelian example.
         (682, 925, 0.7076683, 0.7654066),
     ],
 )

@@ -14,7 +14,8 @@ from bakeoff.stats import quantile_difference, quantile_interval
 
 @pytest.mark.parametrize(
     ("n", "low", "high"),
-    # 95% intervals for a median, ranks by n: Conover (1999), table A3; Campbell & Gardner (1988), BMJ 296:1454-6.
+    # 95% intervals for a median, ranks by n: Conover (1999), table A3; Campbell & Gardner (1988), BMJ 296:1454-6;
+    # R 4.2.2: c(qbinom(0.025, n, 0.5), n + 1 - qbinom(0.025, n, 0.5)).
     [(6, 1, 6), (10, 2, 9), (15, 4, 12), (20, 6, 15), (25, 8, 18), (30, 10, 21), (50, 18, 33), (100, 40, 61)],
 )
 def test_median_ranks_published(n, low, high):

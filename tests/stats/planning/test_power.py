@@ -104,7 +104,7 @@ def test_always_valid_holds_its_level_under_the_null():
     assert mcnemar_power_always_valid(600, p10=0.15, p01=0.15) <= 0.05
 
 
-# R 4.2.2 documentation of power.t.test: n = 20, delta = 1 gives 0.8689528; power .90 needs 22.02 per group
+# R 4.2.2: power.t.test(n = 20, delta = 1) gives 0.8689528; power.t.test(power = .90, delta = 1) needs 22.02 per group
 @pytest.mark.parametrize(("n", "power"), [(20, 0.8689528), (22, 0.8997), (23, 0.9125)])
 def test_two_mean_power_of_r(n, power):
     got = two_mean_power(n, n, difference=1.0, sd_candidate=1.0, sd_baseline=1.0)
@@ -112,7 +112,8 @@ def test_two_mean_power_of_r(n, power):
 
 
 # Cohen (1988), table 2.3.5 and G*Power 3.1: d = 0.5, alpha .05, power .80 needs 34 pairs and 64 per group;
-# d = 0.2 needs 199 pairs, d = 0.8 needs 15 pairs and 26 per group.
+# d = 0.2 needs 199 pairs, d = 0.8 needs 15 pairs and 26 per group; R 4.2.2: power.t.test(delta = 0.5, power = 0.8)
+# needs 63.77 per group, with type = "paired" 33.37 pairs.
 @pytest.mark.parametrize(("d", "pairs"), [(0.2, 199), (0.5, 34), (0.8, 15)])
 def test_paired_sample_sizes_of_gpower(d, pairs):
     assert paired_mean_power(pairs, difference=d, sd=1.0) >= 0.8 > paired_mean_power(pairs - 1, difference=d, sd=1.0)
@@ -155,10 +156,11 @@ def test_two_proportion_power_is_the_sum_over_every_table():
 
 
 def test_two_proportion_power_of_r():
-    # R 4.2.2: power.prop.test(n = 500, p1 = .50, p2 = .60) -> 0.8874 (normal formula, as here beyond 315 a side)
+    # R 4.2.2: power.prop.test(n = 500, p1 = .50, p2 = .60) -> 0.8896 (normal formula, as here beyond 315 a side)
     expected = stats.norm.cdf(
         (np.sqrt(500) * 0.1 - 1.959964 * np.sqrt(2 * 0.55 * 0.45)) / np.sqrt(0.5 * 0.5 + 0.6 * 0.4)
     )
+    assert expected == pytest.approx(0.8896, abs=5e-5)
     assert two_proportion_power(500, 500, p_candidate=0.6, p_baseline=0.5) == pytest.approx(expected, abs=1e-6)
 
 

@@ -42,7 +42,8 @@ def baseball() -> tuple[list[str], list[str], list[int]]:
     return first, second, outcome
 
 
-# Agresti (2002), section 10.6; R BradleyTerry2 1.1, vignette, section 3 (Baltimore as reference): estimate, SE.
+# Agresti (2002), section 10.6; R BradleyTerry2 1.1.2:
+# summary(BTm(...)) as in its vignette (Baltimore as reference): estimate, SE.
 PLAIN = {"Boston": (1.1077, 0.3339), "Cleveland": (0.6839, 0.3319), "Detroit": (1.4364, 0.3396),
          "Milwaukee": (1.5814, 0.3433), "NewYork": (1.2476, 0.3359), "Toronto": (1.2945, 0.3367)}  # fmt: skip
 HOME = {"Boston": (1.1438, 0.3378), "Cleveland": (0.7047, 0.3350), "Detroit": (1.4754, 0.3446),

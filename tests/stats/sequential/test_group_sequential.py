@@ -20,7 +20,8 @@ from bakeoff.stats import (
 
 DESIGN = group_sequential_design(4)
 
-# Jennison and Turnbull 2000, table 2.1: Pocock constants C_P(K, alpha)
+# Jennison and Turnbull 2000, table 2.1: Pocock constants C_P(K, alpha); R rpact 3.3.4 gives each to four digits:
+# getDesignGroupSequential(kMax = K, alpha = alpha / 2, typeOfDesign = "P" or, below, "OF")$criticalValues
 POCOCK = [(2, 0.05, 2.178), (3, 0.05, 2.289), (4, 0.05, 2.361), (5, 0.05, 2.413), (10, 0.05, 2.555), (5, 0.01, 2.986)]
 # Jennison and Turnbull 2000, table 2.3: O'Brien-Fleming constants C_B(K, alpha), the last boundary
 OBF = [
@@ -47,7 +48,7 @@ def test_obrien_fleming_table(k: int, alpha: float, constant: float) -> None:
 
 
 def test_lan_demets_boundaries() -> None:
-    # R ldbounds 1.x / gsDesign: five equal looks, two-sided .05
+    # R rpact 3.3.4: getDesignGroupSequential(kMax = 5, alpha = 0.025, typeOfDesign = "asOF" and "asP")$criticalValues
     obf = group_sequential_design(5).critical
     assert obf == pytest.approx((4.877, 3.357, 2.680, 2.290, 2.031), abs=6e-4)
     pocock = group_sequential_design(5, spending="lan_demets_pocock").critical

@@ -32,12 +32,13 @@ def test_lsat6() -> None:
     assert model.difficulty == pytest.approx([-3.3597, -1.3696, -0.2799, -1.8659, -3.1236], abs=0.004)
     assert model.discrimination == pytest.approx([0.8254, 0.7229, 0.8905, 0.6886, 0.6575], abs=0.001)
     assert model.log_likelihood == pytest.approx(-2466.653, abs=0.002)
-    # Standard errors: ltm 1.2 summary, 0.2581 0.1867 0.2326 0.1852 0.2100 for discrimination (observed information).
+    # Standard errors: summary(ltm(LSAT ~ z1, IRT.param = TRUE)):
+    # 0.2581 0.1867 0.2326 0.1852 0.2100 for discrimination (observed information).
     assert model.discrimination_se == pytest.approx([0.2581, 0.1867, 0.2326, 0.1852, 0.2100], rel=0.06)
 
 
 def test_lsat6_classical() -> None:
-    # R ltm 1.2, descript(LSAT): Cronbach's alpha 0.2950; without each item 0.2754 0.2376 0.2168 0.2459 0.2663;
+    # R psych 2.2.9, alpha(LSAT): Cronbach's alpha 0.2950; without each item 0.2754 0.2376 0.2168 0.2459 0.2663;
     # proportions correct 0.924 0.709 0.553 0.763 0.870.
     x = lsat()
     result = item_analysis(x)

@@ -42,7 +42,8 @@ def test_hedges_g_against_statsmodels():
 
 
 def test_hedges_correction_published():
-    # Hedges (1981), J. Educ. Stat. 6:107-128, table of c(m): c(2) = 0.5642, c(10) = 0.9227, c(20) = 0.9619.
+    # Hedges (1981), J. Educ. Stat. 6:107-128, table of c(m): c(2) = 0.5642, c(10) = 0.9227, c(20) = 0.9619;
+    # R 4.2.2: exp(lgamma(m / 2) - log(sqrt(m / 2)) - lgamma((m - 1) / 2)).
     for df, j in ((2, 0.5642), (10, 0.9227), (20, 0.9619)):
         a = np.arange(df / 2 + 1, dtype=float)
         d, g = cohen_d(a + 1, a), hedges_g(a + 1, a)
@@ -85,7 +86,7 @@ def test_cohen_h_published():
 
 def test_odds_ratio_published():
     # Physicians' Health Study, Agresti (2013), Categorical Data Analysis, section 2.2: 189/11034 against 104/11037,
-    # odds ratio 1.832, Woolf interval (1.440, 2.331).
+    # odds ratio 1.832, Woolf interval (1.440, 2.331); R 4.2.2: exp(log(or) + c(-1, 1) * 1.96 * sqrt(sum(1 / table))).
     e = odds_ratio(189, 11034, baseline_successes=104, baseline_n=11037)
     assert e.estimate == pytest.approx(1.832, abs=5e-4)
     assert (e.low, e.high) == pytest.approx((1.440, 2.331), abs=0.01)
@@ -99,7 +100,8 @@ def test_odds_ratio_interval_is_woolf_plus_a_half():
 
 
 def test_cliffs_delta_published():
-    # R package effsize, ?cliff.delta: estimate -0.25, interval (-0.7265846, 0.3890062).
+    # R package effsize, its own tests: cliff.delta(treatment, control, use.unbiased = F, use.normal = T) prints
+    # -0.25 (-0.7265846, 0.3890062).
     treatment, control = [10, 10, 20, 20, 20, 30, 30, 30, 40, 50], [10, 20, 30, 40, 40, 50]
     e = cliffs_delta(treatment, control)
     assert e.estimate == pytest.approx(-0.25)

@@ -30,7 +30,9 @@ tables = st.builds(
 @pytest.mark.parametrize(
     ("table", "method", "p"),
     [
-        # BMC Med Res Methodol 13:91, table 5 and text.
+        # BMC Med Res Methodol 13:91, table 5 and text; R 4.2.2:
+        # mcnemar.test(matrix(c(1, 7, 1, 12), 2)), binom.test(1, 8)
+        # and, for the mid-p, binom.test(6, 22)$p.value - dbinom(6, 22, 0.5).
         (AIRWAY, "asymptotic", 0.034),
         (AIRWAY, "continuity", 0.077),
         (AIRWAY, "exact", 0.070),
@@ -55,7 +57,8 @@ def test_mcnemar_against_statsmodels(b, c):
 
 
 def test_agresti_approval_ratings():
-    # Agresti, Categorical Data Analysis, approval of the Prime Minister: z^2 = 17.36, n = 1600.
+    # Agresti, Categorical Data Analysis, approval of the Prime Minister: z^2 = 17.36, n = 1600;
+    # R 4.2.2: mcnemar.test(matrix(c(794, 86, 150, 570), 2), correct = FALSE).
     table = PairedTable(both=794, candidate_only=86, baseline_only=150, neither=570)
     assert mcnemar(table, method="asymptotic").statistic ** 2 == pytest.approx(17.36, abs=0.005)
 

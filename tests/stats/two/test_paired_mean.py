@@ -34,8 +34,10 @@ def test_fisher_sign_flip_of_darwin():
 
 
 def test_paired_t_published():
-    assert one_sample_t(DARWIN).p_value == pytest.approx(0.0497, abs=5e-5)  # Fisher (1935), t = 2.148
-    assert one_sample_t(SLEEP).statistic == pytest.approx(4.0621, abs=5e-5)  # R, ?t.test
+    assert one_sample_t(DARWIN).p_value == pytest.approx(
+        0.0497, abs=5e-5
+    )  # Fisher (1935), t = 2.148; R 4.2.2: t.test(darwin)
+    assert one_sample_t(SLEEP).statistic == pytest.approx(4.0621, abs=5e-5)  # R 4.2.2: t.test(sleep2 - sleep1)
     assert one_sample_t(SLEEP).p_value == pytest.approx(0.002833, abs=5e-7)
 
 
@@ -125,9 +127,9 @@ def test_wilcoxon_by_enumeration(values, zeros, alternative):
 @pytest.mark.parametrize(
     ("values", "alternative", "statistic", "p"),
     [
-        (DEPRESSION, "greater", 40, 0.01953),  # R, ?wilcox.test
+        (DEPRESSION, "greater", 40, 0.01953),  # R 4.2.2: wilcox.test(x, y, paired = TRUE, alternative = "greater")
         (DEPRESSION, "two-sided", 40, 0.03906),
-        (DARWIN, "two-sided", 96, 0.04126),  # R, wilcox.test(darwin): V = 96 without ties
+        (DARWIN, "two-sided", 96, 0.04126),  # R 4.2.2: wilcox.test(darwin), V = 96 without ties
     ],
 )
 def test_wilcoxon_published(values, alternative, statistic, p):
@@ -137,7 +139,8 @@ def test_wilcoxon_published(values, alternative, statistic, p):
 
 
 def test_wilcoxon_with_ties_stays_exact():
-    # Demsar's data have ties and zeros: common software falls back to a normal approximation, 0.0108.
+    # Demsar's data have ties and zeros: common software falls back to a normal approximation, 0.0108;
+    # exactRankTests 0.8.35: wilcox.exact(c45m, c45, paired = TRUE, exact = TRUE), 0.00732.
     assert wilcoxon(DEMSAR.round(3), zeros="wilcox").p_value == pytest.approx(0.0073, abs=5e-5)
 
 
@@ -157,7 +160,8 @@ def test_large_wilcoxon_is_close_to_scipy_approximation():
 
 def test_hodges_lehmann_published():
     # Hollander & Wolfe (1973), pages 29-33 and 35: depression scale, estimate -0.46; the 1 - 0.039 interval
-    # runs from the 6th smallest to the 6th largest of the 45 averages.
+    # runs from the 6th smallest to the 6th largest of the 45 averages; R 4.2.2: wilcox.test(x, y, paired = TRUE,
+    # conf.int = TRUE) gives 0.46, 0.010 to 0.786.
     e = hodges_lehmann(DEPRESSION)
     assert e.estimate == pytest.approx(0.46, abs=1e-9)
     assert (e.low, e.high) == pytest.approx((0.010, 0.786), abs=1e-9)
