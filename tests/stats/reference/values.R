@@ -1,6 +1,6 @@
 # Computes every value of r_values.json with real R: `Rscript tests/stats/reference/values.R`.
 # Debian 12: apt-get install r-base-core r-cran-{boot,clubsandwich,sandwich,coin,exactranktests,effectsize,metafor,
-# multcomp,psych,vcd,spc,strucchange,bradleyterry2,psychotools,rpact,lme4,geepack,estimatr,survey,pwr,tseries,emoa,mass,
+# mvtnorm,multcomp,psych,vcd,vgam,epi,spc,strucchange,bradleyterry2,psychotools,rpact,lme4,geepack,estimatr,survey,pwr,tseries,emoa,mass,
 # epir,jsonlite}. R is asked for numbers only: nothing of it is part of the product.
 suppressMessages({
   library(boot); library(clubSandwich); library(sandwich); library(coin); library(exactRankTests); library(effectsize)
