@@ -150,8 +150,10 @@ def _blame(found: Chart) -> str:
 
 
 def _is_pass_rate(manifest: Manifest, metric: str) -> bool:
-    analysis = _state.analysis_of(manifest)
-    return any(m.metric == metric and m.kind == "binary" for m in analysis.metrics)
+    declared = next((m.score_kind for m in manifest.metrics if m.metric == metric), None)
+    if declared is not None:
+        return declared == "binary"
+    return any(m.metric == metric and m.kind == "binary" for m in _state.analysis_of(manifest).metrics)
 
 
 def _few_runs(runs: Sequence[Manifest], metric: str, reason: str) -> None:
