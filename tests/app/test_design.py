@@ -84,6 +84,7 @@ def test_an_agent_is_made_from_nothing(page: AppTest, store: LocalStore, tmp_pat
     agent = draft_of(page)["targets"]["agent"]["agent"]
     assert agent["pattern"] == {"name": "self_consistency", "k": 7}
     assert agent["system"] == "You sort mail."
+    assert "before its pattern adds to it" in text_of(page)
     assert agent["memory"] == {"policy": "window"}
     assert agent["retrieval"] == {"corpus": "bundled:handbook-qa", "top_k": 5}
     checked = check(to_yaml(draft_of(page)), folder=tmp_path, store=store)

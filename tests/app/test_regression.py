@@ -25,6 +25,7 @@ from bakeoff.regression import (
     monitor,
     set_baseline,
 )  # fmt: skip
+from tests.app.support import HOSTILE, hostile
 from tests.app.test_access import AUTH
 from tests.app.test_pages import draw_one, open_page, text_of
 from tests.regression.support import passes, recorded
@@ -231,3 +232,27 @@ def test_only_a_running_schedule_can_be_missed(scheduled: LocalStore) -> None:
     schedule = add_schedule(scheduled, file, "@daily", now=0)
     assert missed([schedule], 86_400 + 121) == ["nightly"]
     assert missed([schedule], 86_400) == []
+
+
+@pytest.mark.parametrize("watch", ["trend", "gates", "baselines", "schedules"])
+def test_hostile_text_stays_text(watch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / ".bakeoff"
+    run = hostile(root)
+    hostile(root)
+    set_baseline(run.store, run.run_id, name=HOSTILE[:90].replace("\x00", ""), note=HOSTILE.replace("\ud800", ""))
+    app = open_page("regression", root, monkeypatch, watch=watch)
+    if watch == "gates":
+        app.text_area[0].set_value(
+            "gate: [{at_least: 0.1, name: '<script>alert(1)</script> ![x](http://203.0.113.9)'}]"
+        )
+        app.run()
+    assert not app.exception
+    shown = text_of(app)
+    assert "<script" not in shown
+    assert "<img" not in shown
+    assert "\u202e" not in shown
+    for entry in (*app.markdown, *app.caption, *app.subheader):
+        assert "![" not in entry.value.replace(r"\!\[", "")
+        assert "](" not in entry.value.replace(r"\]\(", "")
+    for button in app.button:
+        assert "![" not in button.label.replace(r"\!\[", "")

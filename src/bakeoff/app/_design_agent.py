@@ -10,13 +10,15 @@ import streamlit as st
 from bakeoff.agents import patterns
 from bakeoff.app import _draft, _parts, _state
 from bakeoff.app._text import h, line
-from bakeoff.errors import SpecError
+from bakeoff.errors import BakeoffError, SpecError
+from bakeoff.prompts import Prompt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bakeoff.agents import Pattern
     from bakeoff.app._draft import Draft
+    from bakeoff.datasets import Item
 
 __all__ = ["agent_of", "agent_section", "what_answers"]
 
@@ -76,8 +78,14 @@ def _fresh(kind: str, draft: Draft, known: Sequence[str]) -> Draft:
     }
 
 
-def agent_section(draft: Draft, *, scope: str) -> None:
-    """Show the settings of the draft's first agent; others stay as they are in the file."""
+def agent_section(draft: Draft, item: Item | None, *, scope: str) -> None:
+    """Show the settings of the draft's first agent; others stay as they are in the file.
+
+    Args:
+        draft: Its first agent is changed.
+        item: On which the prompt is shown.
+        scope: Tells widgets of different drafts apart.
+    """
     found = agent_of(draft)
     if found is None:
         return
@@ -95,6 +103,8 @@ def agent_section(draft: Draft, *, scope: str) -> None:
     _who_answers(agent, models, scope=scope)
     if not agent.get("steps"):
         _texts(agent, list(draft.get("prompts") or {}), scope=scope)
+        if item is not None and agent.get("prompt") not in (draft.get("prompts") or {}):
+            _shown(str(agent.get("prompt") or ""), item)
         _pattern(agent, scope=scope)
     _tools(agent, scope=scope)
     _retrieval(agent, scope=scope)
@@ -270,6 +280,20 @@ def _texts(agent: dict[str, Any], prompts: list[str], *, scope: str) -> None:
     )  # fmt: skip
     put(agent, "system", system)
     put(agent, "prompt", text)
+
+
+def _shown(text: str, item: Item) -> None:
+    """Show what the model is asked, where the prompt needs nothing but the item."""
+    try:
+        prompt = Prompt(name="agent", messages=[{"role": "user", "content": text}])
+        if not text.strip() or prompt.variables - set(item.inputs):
+            return  # it needs what steps before it find or remember
+        asked = str(prompt.render(item.inputs)[0]["content"])
+    except BakeoffError as problem:
+        _state.html(_parts.error(str(problem)))
+        return
+    label = f'<div class="bo-label">As item {h(item.id, 24)} is asked, before its pattern adds to it</div>'
+    _state.html(_parts.wrap(f"{label}{_parts.pre(asked, 3000, css='short')}"))
 
 
 def _pattern(agent: dict[str, Any], *, scope: str) -> None:

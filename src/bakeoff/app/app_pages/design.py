@@ -196,7 +196,8 @@ def _form(draft: Draft, checked: Checked, folder: Path, *, scope: str) -> None:
         targets = {"targets": draft["targets"]}
         _state.html(_parts.wrap(_parts.pre(_draft.to_yaml(targets), 4000)))
     elif kind == "agent":
-        _design_agent.agent_section(draft, scope=scope)
+        first = checked.experiment.dataset.head(1) if checked.experiment is not None else []
+        _design_agent.agent_section(draft, first[0] if first else None, scope=scope)
     else:
         _design_data.prompt_section(draft, checked, scope=scope)
         removed = st.session_state.pop("design_removed", None)

@@ -146,9 +146,7 @@ def _buttons(labels: LabelStore, queue: Queue, task: Task, annotator: str, note:
     with st.container(horizontal=True):
         for place, (text, value) in enumerate(pairs):
             hint = str(place + 1) if place < 9 else None
-            if st.button(
-                md(text, 40), key=f"say_{task.id}_{place}", shortcut=hint, type="primary" if not place else "secondary"
-            ):
+            if st.button(md(text, 40), key=f"say_{task.id}_{place}", shortcut=hint):
                 _access.require("editor")
                 labels.add(queue, task, annotator, value, note=note)
                 st.session_state.pop(key, None)

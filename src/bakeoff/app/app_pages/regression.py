@@ -117,7 +117,9 @@ def _control(watched: Monitor, *, percent: bool) -> None:
         alt=f"{found.metric} of {found.variant} over {len(found.runs)} runs: {found.sentence}",
     )  # fmt: skip
     _state.html(
-        _parts.wrap(f'<div class="bo-card"><p style="margin:0">{h(found.sentence, 1200)}</p>{_blame(found)}</div>')
+        _parts.wrap(
+            f'<div class="bo-card"><p style="margin:0">{h(_sentence(found.sentence), 1200)}</p>{_blame(found)}</div>'
+        )
     )
     notes = "".join(f"<li>{h(note, 300)}</li>" for note in (*found.notes, watched.statement))
     _state.html(
@@ -127,6 +129,10 @@ def _control(watched: Monitor, *, percent: bool) -> None:
             f"Below, a line beyond 100% is an alarm.<ul>{notes}</ul></small></div>"
         )
     )
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _chart_row(found: Chart, *, percent: bool) -> str:
