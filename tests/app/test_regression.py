@@ -256,3 +256,21 @@ def test_hostile_text_stays_text(watch: str, tmp_path: Path, monkeypatch: pytest
         assert "](" not in entry.value.replace(r"\]\(", "")
     for button in app.button:
         assert "![" not in button.label.replace(r"\!\[", "")
+
+
+def test_no_file_of_the_server_is_named_on_the_page(
+    history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = open_page("regression", history, monkeypatch, experiment="sums", watch="gates")
+    said: set[str] = set()
+    for name in (tmp_path / "there.json", tmp_path / "not-there.json"):
+        if name.stem == "there":
+            name.write_text("{}")
+        app.text_area[0].set_value(
+            f"gate: [{{no_worse_than: baseline, margin: 0.1}}]\ngate_policy: {{baseline: {name}}}"
+        )
+        app.run()
+        assert not app.exception
+        said.add(text_of(app)[text_of(app).index("bo-error") :][:200])
+    assert len(said) == 1, "both answers are the same"
+    assert "can only be named in the experiment file" in said.pop()

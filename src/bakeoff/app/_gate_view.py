@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -10,7 +11,7 @@ from bakeoff.app import _draft, _parts, _state
 from bakeoff.app._text import ago, h, line, number
 from bakeoff.errors import BakeoffError, SpecError
 from bakeoff.experiments import GatePolicy, GateRule
-from bakeoff.regression import calibrate_gate, decide_gate, list_baselines, needs_baseline
+from bakeoff.regression import calibrate_gate, decide_gate, gate_of, list_baselines, needs_baseline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +80,18 @@ def decision(manifest: Manifest, text: str, against: str | None = None) -> GateR
     Raises:
         BakeoffError: The rules are wrong, or there is no baseline.
     """
-    pinned = tuple((b.name, b.run_id, b.set_at) for b in list_baselines(_state.the_store(), experiment=manifest.name))
+    _, policy = rules_of(text)
+    _, own = gate_of(manifest)
+    stamp = 0
+    if policy.baseline.endswith(".json"):
+        if policy.baseline != own.baseline:  # or whoever may read here could try the names of files on the server
+            raise SpecError("a baseline file can only be named in the experiment file; here, name a stored baseline")
+        file = Path(manifest.base_dir or ".") / policy.baseline
+        stamp = file.stat().st_mtime_ns if file.exists() else 0
+    pinned = (
+        stamp,
+        *((b.name, b.run_id, b.set_at) for b in list_baselines(_state.the_store(), experiment=manifest.name)),
+    )
     return _decided(manifest.run_id, text, against, (_state.stamp_of(manifest), pinned))
 
 
@@ -111,8 +123,8 @@ def gate_section(runs: Sequence[Manifest], newest: Sequence[Manifest]) -> None:
         )  # fmt: skip
         return
     try:
-        rules, _ = rules_of(text)
-        if needs_baseline(rules) and not known and not against:
+        rules, policy = rules_of(text)
+        if needs_baseline(rules) and not known and not against and not policy.baseline.endswith(".json"):
             _state.html(_parts.empty("⚓", "No baseline yet", "A rule compares with a baseline. Choose a run that is "
                                      "good under “Baselines”."))  # fmt: skip
             return
