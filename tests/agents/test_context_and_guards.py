@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bakeoff.agents._context import message_tokens
+from bakeoff.agents.memory._context import message_tokens
 from bakeoff.datasets import Item
 from bakeoff.gateway import ModelRequest
 from tests.agents.support import Script, calling, run, spans

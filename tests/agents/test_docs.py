@@ -9,7 +9,8 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from bakeoff.agents import _spec, patterns, resolve_agent
+from bakeoff.agents import patterns, resolve_agent
+from bakeoff.agents.config import _spec
 from bakeoff.experiments import load_experiment
 from bakeoff.targets import ModelSpec
 

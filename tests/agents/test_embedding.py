@@ -15,8 +15,8 @@ import pytest
 
 import bakeoff
 from bakeoff.agents import call_tool, open_retriever, resolve_agent, trial_spans
-from bakeoff.agents._spec import RetrievalSpec
-from bakeoff.agents._tools import ToolContext
+from bakeoff.agents.config._spec import RetrievalSpec
+from bakeoff.agents.tools._tool import ToolContext
 from bakeoff.datasets import Item
 from bakeoff.errors import BudgetExceeded, ProviderError, SpecError, TargetError
 from bakeoff.experiments import LocalStore

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bakeoff.agents import resolve_agent
-from bakeoff.agents._override import override
+from bakeoff.agents.config._override import override
 from bakeoff.datasets import Item
 from bakeoff.errors import SpecError, TargetError
 from bakeoff.gateway import ModelRequest, ModelResponse

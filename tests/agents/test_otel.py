@@ -65,7 +65,7 @@ async def test_calls_at_the_same_time_keep_their_spans_apart() -> None:
     results = await asyncio.gather(*(agent(str(n)) for n in range(20)))
     assert {len(result.trace) for result in results} == {6}
     assert {result.usage.input_tokens for result in results} == {200}
-    from bakeoff.agents import _otel
+    from bakeoff.agents.traces import _otel
 
     assert _otel._open == {}
 
@@ -80,7 +80,7 @@ async def test_unknown_models_have_no_cost_and_failures_leave_nothing_behind() -
 
     with pytest.raises(ValueError, match="no"):
         broken("x")
-    from bakeoff.agents import _otel
+    from bakeoff.agents.traces import _otel
 
     assert _otel._open == {}
 

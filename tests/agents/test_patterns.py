@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.agents import patterns, resolve_agent
-from bakeoff.agents._patterns_wide import vote
-from bakeoff.agents._spec import OutputSpec
-from bakeoff.agents._text import FormError, extract_answer, normal_form, read_output
+from bakeoff.agents.config._spec import OutputSpec
+from bakeoff.agents.reasoning._wide import vote
+from bakeoff.agents.run._text import FormError, extract_answer, normal_form, read_output
 from bakeoff.errors import SpecError
 from bakeoff.gateway import ModelRequest
 from tests.agents.support import Script, run, spans

@@ -19,12 +19,12 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 import bakeoff
 from bakeoff.agents import Bm25, open_retriever
-from bakeoff.agents._chunk import Document, chunk
-from bakeoff.agents._corpus import read_corpus
-from bakeoff.agents._embed import embed
-from bakeoff.agents._retrieval import fuse, words_of
-from bakeoff.agents._retrieve_step import citations
-from bakeoff.agents._spec import ChunkSpec, RetrievalSpec
+from bakeoff.agents.config._spec import ChunkSpec, RetrievalSpec
+from bakeoff.agents.retrieval._chunk import Document, chunk
+from bakeoff.agents.retrieval._corpus import read_corpus
+from bakeoff.agents.retrieval._hashed import embed
+from bakeoff.agents.retrieval._search import fuse, words_of
+from bakeoff.agents.retrieval._step import citations
 from bakeoff.datasets import Item, bundled_file, open_dataset
 from bakeoff.errors import MissingExtraError, SpecError
 from bakeoff.experiments import LocalStore

@@ -17,10 +17,10 @@ from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
 from bakeoff.agents import resolve_agent
-from bakeoff.agents._chunk import Document, chunk
-from bakeoff.agents._corpus import read_corpus
-from bakeoff.agents._spec import ChunkSpec
-from bakeoff.agents._syntax import syntax_units
+from bakeoff.agents.config._spec import ChunkSpec
+from bakeoff.agents.retrieval._chunk import Document, chunk
+from bakeoff.agents.retrieval._corpus import read_corpus
+from bakeoff.agents.retrieval._syntax import syntax_units
 from bakeoff.errors import MissingExtraError, SpecError
 
 
@@ -78,12 +78,12 @@ def test_archives_that_cannot_be_read_say_so(tmp_path: Path, monkeypatch: pytest
     archive(tmp_path / "z.warc", ("http://a/x", b"...", {**HTML, "Content-Encoding": "zstd"}, "200 OK"))
     with pytest.raises(SpecError, match=r"the page 'http://a/x' is packed as 'zstd'"):
         read_corpus("z.warc", base_dir=tmp_path)
-    monkeypatch.setattr("bakeoff.agents._web._MOST_PAGE", 1000)
+    monkeypatch.setattr("bakeoff.agents.retrieval._web._MOST_PAGE", 1000)
     bomb = gzip.compress(b"<p>" + b"a" * 100_000)
     archive(tmp_path / "bomb.warc", ("http://a/bomb", bomb, {**HTML, "Content-Encoding": "gzip"}, "200 OK"))
     with pytest.raises(SpecError, match=r"'http://a/bomb' unpacks to more than 1,000 bytes"):
         read_corpus("bomb.warc", base_dir=tmp_path)
-    monkeypatch.setattr("bakeoff.agents._web._MOST_ARCHIVE", 500)
+    monkeypatch.setattr("bakeoff.agents.retrieval._web._MOST_ARCHIVE", 500)
     pages = [(f"http://a/{n}", b"<p>" + b"a" * 300, HTML, "200 OK") for n in range(3)]
     archive(tmp_path / "many.warc", *pages)
     with pytest.raises(SpecError, match="more than 500 characters of pages"):
@@ -245,7 +245,7 @@ def test_other_languages_are_cut_as_by_code_and_a_missing_grammar_is_named(monke
     go = Document(id="x.go", text="package x\n\nfunc a() {}\n\nfunc b() {}\n")
     texts = [[one.text for one in chunk([go], ChunkSpec(by=by, size=5))] for by in ("code", "syntax")]  # type: ignore[arg-type]
     assert texts[0] == texts[1]
-    from bakeoff.agents import _syntax
+    from bakeoff.agents.retrieval import _syntax
 
     _syntax._parser.cache_clear()
     monkeypatch.setitem(__import__("sys").modules, "tree_sitter", None)

@@ -1,11 +1,14 @@
 """Agents as things to compare: models and tiers, reasoning patterns, tools, retrieval, memory, workflows, guards."""
 
-from bakeoff.agents._agent import Agent
-from bakeoff.agents._bridges import from_langgraph, from_pydantic_ai
-from bakeoff.agents._memory import LEVELS, Memory, MemoryStore, Scope, anonymise
-from bakeoff.agents._otel import export_trace, traced
-from bakeoff.agents._patterns import Pattern, find_pattern, patterns
-from bakeoff.agents._recommend import (
+from bakeoff.agents.config._agent import Agent
+from bakeoff.agents.config._resolve import resolve_agent
+from bakeoff.agents.config._spec import AgentSpec
+from bakeoff.agents.memory._store import LEVELS, Memory, MemoryStore, Scope, anonymise
+from bakeoff.agents.models._regret import ChoiceRegret, choice_regret
+from bakeoff.agents.models._router import Router, RouterReport, fit_router, load_router
+from bakeoff.agents.models._tier_table import TierRow, tier_table
+from bakeoff.agents.reasoning._library import Pattern, find_pattern, patterns
+from bakeoff.agents.reasoning._recommend import (
     PastResult,
     PatternScore,
     Recommendation,
@@ -13,15 +16,12 @@ from bakeoff.agents._recommend import (
     profile_task,
     recommend_patterns,
 )
-from bakeoff.agents._regret import ChoiceRegret, choice_regret
-from bakeoff.agents._resolve import resolve_agent
-from bakeoff.agents._retrieval import Bm25, Retriever, open_retriever
-from bakeoff.agents._router import Router, RouterReport, fit_router, load_router
-from bakeoff.agents._spans import TrialSpan, trial_spans
-from bakeoff.agents._spec import AgentSpec
-from bakeoff.agents._target import AgentTarget
-from bakeoff.agents._tier_table import TierRow, tier_table
-from bakeoff.agents._tools import FunctionTool, Tool, ToolContext, ToolOutcome, call_tool
+from bakeoff.agents.retrieval._search import Bm25, Retriever, open_retriever
+from bakeoff.agents.run._target import AgentTarget
+from bakeoff.agents.tools._tool import FunctionTool, Tool, ToolContext, ToolOutcome, call_tool
+from bakeoff.agents.traces._bridges import from_langgraph, from_pydantic_ai
+from bakeoff.agents.traces._otel import export_trace, traced
+from bakeoff.agents.traces._spans import TrialSpan, trial_spans
 
 __all__ = [
     "LEVELS",

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from bakeoff.agents import open_retriever, resolve_agent
-from bakeoff.agents._index import ExactIndex, unit
-from bakeoff.agents._spec import RetrievalSpec, StoreSpec
-from bakeoff.agents._stores import open_store
+from bakeoff.agents.config._spec import RetrievalSpec, StoreSpec
+from bakeoff.agents.retrieval._index import ExactIndex, unit
+from bakeoff.agents.retrieval._stores import open_store
 from bakeoff.datasets import Item
 from bakeoff.errors import TargetError
 from bakeoff.gateway import Embeddings

@@ -39,7 +39,7 @@ def test_mem0_remembers_for_its_user_on_the_trials_account_and_calls_nobody(tmp_
 
 
 def test_without_mem0_the_command_that_installs_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bakeoff.agents._optional.find_spec", lambda wanted: None)
+    monkeypatch.setattr("bakeoff.agents.config._optional.find_spec", lambda wanted: None)
     with pytest.raises(SpecError, match=r"agent\.memory\.policy: the memory policy 'mem0' needs 'mem0'") as raised:
         resolve_agent({"model": "m/m", "memory": "mem0", "conversation": {}}, name="a")
     assert "fix: pip install 'mem0ai==2.2.1'" in str(raised.value)

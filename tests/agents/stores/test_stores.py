@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from bakeoff.agents import resolve_agent
-from bakeoff.agents._optional import INSTALL
+from bakeoff.agents.config._optional import INSTALL
 from bakeoff.errors import SpecError
 
 STORES = ["qdrant", "chroma", "pgvector"]
@@ -48,7 +48,9 @@ def test_a_store_finds_what_the_exact_index_finds_and_calls_nobody(name: str, tm
 @pytest.mark.parametrize("name", STORES)
 def test_without_the_library_the_command_that_installs_it_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     module, command = INSTALL[name]
-    monkeypatch.setattr("bakeoff.agents._optional.find_spec", lambda wanted: None if wanted == module else object())
+    monkeypatch.setattr(
+        "bakeoff.agents.config._optional.find_spec", lambda wanted: None if wanted == module else object()
+    )
     section: dict[str, Any] = {
         "retrieval": {"corpus": "bundled:handbook-qa", "method": "vector", "store": name},
         "steps": {"find": {"retrieve": True}},

@@ -1,0 +1,1 @@
+"""The `agent` section: its form, factors that reach into it, and an agent that is ready to run."""

@@ -1,0 +1,1 @@
+"""What an agent remembers from turn to turn, and what it drops."""

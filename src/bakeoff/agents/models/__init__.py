@@ -1,0 +1,1 @@
+"""Which model answers: cascades, fitted routers, and what choosing was worth."""

@@ -1,0 +1,1 @@
+"""Reasoning patterns: the library, what they run on, and which to try."""

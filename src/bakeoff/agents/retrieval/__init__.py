@@ -1,0 +1,1 @@
+"""Retrieval: documents, passages, vectors and where they lie, search."""

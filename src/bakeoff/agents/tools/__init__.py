@@ -1,0 +1,1 @@
+"""Tools: Python functions, OpenAPI, MCP, search; and the recorded outcome of every call."""
