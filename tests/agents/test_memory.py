@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bakeoff.agents import LEVELS, MemoryStore, Scope, anonymise
+from bakeoff.agents import LEVELS, MemoryStore, Scope, anonymise, trial_spans
 from bakeoff.datasets import Item
 from bakeoff.errors import TargetError
-from bakeoff.gateway import ModelRequest
+from bakeoff.gateway import Gateway, ModelRequest
 from tests.agents.support import Script, run, spans
 
 ADA = Scope({"chat": "c", "task": "t", "project": "p", "user": "ada", "organisation": "acme", "industry": "tea"})
@@ -181,6 +181,25 @@ async def test_trials_remember_nothing_of_each_other() -> None:
     await run(section, client, item=talk(["My plant is a fern."]))
     await run(section, client, item=talk(["What is my plant?"]))
     assert "fern" not in seen(client.requests[-1])
+
+
+async def test_scripted_turns_and_a_simulated_user_work_on_simulated_models() -> None:
+    section = {
+        "model": {"model": "sim/small", "params": {"sim": {"skill": 1.0, "template": "{answer}", "latency_ms": 0}}},
+        "prompt": "{{ message }}",
+        "conversation": {"user": {"model": "sim/large", "params": {"sim": {"latency_ms": 0}}}, "output": "all"},
+    }
+    async with Gateway() as client:
+        item = Item(id="i", inputs={"persona": "a hasty clerk", "goal": "How many days of leave?"}, expected="25")
+        result = await run(section, client, item=item)
+        said = [one.attributes["output"] for one in trial_spans(result.trace) if one.name == "user"]
+        assert said[0] == "How many days of leave?"
+        assert "a hasty clerk" in said[1]
+        assert said[2:] == ["DONE"]
+        assert result.output == ["25", "25"]
+        scripted = Item(id="s", inputs={"turns": ["Hello.", "How many?"]}, expected="25")
+        plain = {**section, "conversation": {}}
+        assert (await run(plain, client, item=scripted)).output == "25"
 
 
 async def test_a_simulated_user_goes_on_until_it_is_done() -> None:

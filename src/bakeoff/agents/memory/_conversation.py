@@ -78,11 +78,18 @@ async def user_turns(trial: Trial, clock: Clock) -> AsyncIterator[UserTurn]:
         about = {"persona": trial.item.inputs.get("persona", "a customer"), "goal": trial.item.inputs.get("goal", "")}
         asked = [{"role": "user", "content": _USER.format(**about, said=said)}]
         response = await trial.call((trial.agent.helpers["user"],), asked, name="user", clock=clock, parent=0,
-                                    sample=number)  # fmt: skip
+                                    sample=number, sim=_sim_user(about, number - len(turns)))  # fmt: skip
         if _DONE.match(response.text):
             return
         last = turns[-1] if turns else UserTurn("")
-        yield UserTurn(response.text.strip(), last.ids, last.day, number == spec.max_turns - 1)
+        # Whatever such a user says is about the goal, and the item's right answer is the answer to that.
+        yield UserTurn(response.text.strip(), last.ids, last.day, is_last=True)
+
+
+def _sim_user(about: dict[str, Any], number: int) -> dict[str, Any]:
+    """Tell a simulated model what its user says: the goal, a question after it, and that it is done."""
+    lines = (str(about["goal"]) or "Hello.", f"As {about['persona']}, is there anything else to know?", "DONE")
+    return {"expected": lines[min(number, 2)], "knobs": {"skill": 1.0, "template": "{answer}"}}
 
 
 class Remembering:
