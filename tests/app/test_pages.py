@@ -133,7 +133,7 @@ def test_an_interrupted_run_asks_for_attention(tmp_path: Path, monkeypatch: pyte
     assert "Resume" in [button.label for button in app.button]
 
 
-VIEWS = ("front", "spread", "heat", "segments", "metrics", "differences", "methods")
+VIEWS = ("behind", "front", "spread", "heat", "segments", "metrics", "differences", "methods")
 
 
 @pytest.fixture(scope="module")

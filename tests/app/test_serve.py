@@ -32,6 +32,7 @@ def test_nothing_is_reported_to_anyone() -> None:
     config = server_config("127.0.0.1", 8501)
     assert config["browser.gatherUsageStats"] is False
     assert config["server.allowedHosts"]
+    assert config["server.headless"] is True, "else Streamlit offers readers to install things on the server"
 
 
 def test_a_taken_port_is_named(store: LocalStore) -> None:

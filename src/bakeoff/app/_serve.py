@@ -8,6 +8,8 @@ import importlib.util
 import ipaddress
 import os
 import socket
+import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["serve", "server_config"]
 
 STORE_VARIABLE = "BAKEOFF_STORE"
+_EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104  # compared with, not bound to
 _MAIN = Path(__file__).with_name("_main.py")
 
 
@@ -49,7 +52,7 @@ def serve(
         raise MissingExtraError("the dashboard", "dashboard")
     login = login_is_set_up()
     allowed = allow_remote or login
-    config = server_config(host, port, allow_remote=allowed, open_browser=open_browser)
+    config = server_config(host, port, allow_remote=allowed)
     config["server.port"] = _free_port(host, port)
     # The script runs in this process, but in threads that Streamlit starts: the environment is what they share.
     os.environ[STORE_VARIABLE] = str(store.paths.root.resolve())
@@ -59,8 +62,22 @@ def serve(
     import streamlit
 
     _warm_up()
+    if open_browser:
+        shown = "127.0.0.1" if host in _EVERYWHERE else host
+        threading.Thread(target=_open_when_up, args=(shown, config["server.port"]), daemon=True).start()
 
     streamlit.App(_MAIN).run(config=config)
+
+
+def _open_when_up(host: str, port: object) -> None:
+    """Open the page once the server answers. Streamlit would do it too, but then offers to install things."""
+    import webbrowser
+
+    for _ in range(200):
+        with contextlib.suppress(OSError), socket.create_connection((host, int(str(port))), timeout=1):
+            webbrowser.open(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+            return
+        time.sleep(0.1)
 
 
 def _warm_up() -> None:
@@ -73,9 +90,7 @@ def _warm_up() -> None:
             importlib.import_module(name)
 
 
-def server_config(
-    host: str, port: int, *, allow_remote: bool = False, open_browser: bool = True
-) -> dict[str, str | int | bool | list[str]]:
+def server_config(host: str, port: int, *, allow_remote: bool = False) -> dict[str, str | int | bool | list[str]]:
     """Return the options the server runs with.
 
     Raises:
@@ -96,7 +111,7 @@ def server_config(
     return {
         "server.address": host,
         "server.port": port,
-        "server.headless": not open_browser,
+        "server.headless": True,
         "server.fileWatcherType": "none",
         "server.runOnSave": False,
         "server.showEmailPrompt": False,

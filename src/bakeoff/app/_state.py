@@ -11,7 +11,16 @@ from bakeoff.app import _parts, _queries
 from bakeoff.app._text import line, md
 from bakeoff.app._theme import ASSETS
 from bakeoff.errors import BakeoffError
-from bakeoff.experiments import analyse, default_store, item_info, open_store, score_cubes, trade_axes, trade_off
+from bakeoff.experiments import (
+    analyse,
+    default_store,
+    insights,
+    item_info,
+    open_store,
+    score_cubes,
+    trade_axes,
+    trade_off,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,6 +30,7 @@ if TYPE_CHECKING:
     from bakeoff.app._queries import ItemFilter, ItemPage, Trial
     from bakeoff.experiments import (
         Analysis,
+        Insights,
         ItemInfo,
         LocalStore,
         Manifest,
@@ -37,6 +47,7 @@ __all__ = [
     "cube_of",
     "header",
     "html",
+    "insights_of",
     "items_of",
     "manifests",
     "mode",
@@ -146,6 +157,17 @@ def _axes(run_id: str, stamp: tuple[int, ...]) -> tuple[TradeAxis, ...]:
 def trade_axes_of(manifest: Manifest) -> tuple[TradeAxis, ...]:
     """Return what quality can be weighed against in a run."""
     return _axes(manifest.run_id, stamp_of(manifest))
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _insights(run_id: str, stamp: tuple[int, ...]) -> Insights:
+    del stamp
+    return insights(the_store(), run_id)
+
+
+def insights_of(manifest: Manifest) -> Insights:
+    """Return what a run says beyond its verdicts."""
+    return _insights(manifest.run_id, stamp_of(manifest))
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)

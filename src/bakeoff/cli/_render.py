@@ -84,10 +84,10 @@ def print_insights(found: Insights, *, points: bool) -> None:
         table(f"{found.metric}: pass@k and pass^k", columns, rows, right=tuple(range(2, 2 + len(ks))))
     if found.choice.success_costs:
         rows = [
-            (name, amount_usd(cost.estimate), _span(amount_usd(cost.low), amount_usd(cost.high)))
+            (name, amount_usd(1000 * cost.estimate), _span(amount_usd(1000 * cost.low), amount_usd(1000 * cost.high)))
             for name, cost in found.choice.success_costs
         ]
-        table(f"{found.metric}: what one success costs", ["variant", "USD", "interval"], rows, right=(1, 2))
+        table(f"{found.metric}: what 1,000 successes cost", ["variant", "USD", "interval"], rows, right=(1, 2))
     for sentence in found.notes:
         console().print(Text(f"- {printable(sentence)}"))
     if found.notes:

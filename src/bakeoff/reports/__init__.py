@@ -1,6 +1,7 @@
 """Reports: a finished analysis as tables, figures, files and words."""
 
 from bakeoff.reports._bar import ProgressBar, amount_usd, duration
+from bakeoff.reports._behind import effects_figure
 from bakeoff.reports._export import EXPORT_FORMATS, export_run
 from bakeoff.reports._figures import (
     cost_quality_figure,
@@ -25,6 +26,7 @@ __all__ = [
     "cost_quality_figure",
     "distribution_figure",
     "duration",
+    "effects_figure",
     "export_run",
     "forest_figure",
     "leaderboard_figure",

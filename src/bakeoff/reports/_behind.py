@@ -7,12 +7,57 @@ from math import isnan
 from typing import TYPE_CHECKING
 
 from bakeoff.reports._bar import amount_usd
+from bakeoff.reports._figures import PALETTE, dress, error_bars, safe
 
 if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
     from bakeoff.experiments import Insights
+    from bakeoff.reports._figures import Mode
     from bakeoff.stats import Estimate
 
-__all__ = ["behind_section"]
+__all__ = ["behind_section", "effects_figure"]
+
+
+def effects_figure(found: Insights, *, points: bool, mode: Mode = "light") -> go.Figure:
+    """Draw each contrast of each effect with its interval; filled where the effect holds after correction.
+
+    Args:
+        found: Insights with effects.
+        points: Whether differences are written in points of a pass rate.
+        mode: Colours of text.
+    """
+    import plotly.graph_objects as go
+
+    scale = 100 if points else 1
+    figure = go.Figure()
+    rows = [
+        (safe(contrast.label, 80), contrast, effect)
+        for effect in (found.effects.effects if found.effects is not None else ())
+        for contrast in effect.contrasts
+    ]
+    alpha = 1 - found.effects.confidence if found.effects is not None else 0.05
+    for name, holds in (("makes a difference", True), ("not shown to", False)):
+        chosen = [row for row in rows if (row[2].p_adjusted <= alpha) == holds]
+        values = [scale * contrast.estimate for _, contrast, _ in chosen]
+        lows, highs = ([scale * getattr(c, end) for _, c, _ in chosen] for end in ("low", "high"))
+        colour = PALETTE[0] if holds else "#8A8A8A"
+        figure.add_trace(
+            go.Scatter(
+                x=values,
+                y=[label for label, _, _ in chosen],
+                mode="markers",
+                name=name,
+                marker={"color": colour, "size": 12, "symbol": "circle" if holds else "circle-open"},
+                error_x=error_bars(values, lows, highs, colour),
+                customdata=[[effect.p_adjusted] for _, _, effect in chosen],
+                hovertemplate="<b>%{y}</b><br>%{x:.3g}<br>adjusted p %{customdata[0]:.2g}<extra></extra>",
+            )
+        )
+    figure.add_vline(x=0, line={"color": "rgba(128, 134, 150, 0.95)", "width": 1.5})
+    figure.update_yaxes(categoryorder="array", categoryarray=[label for label, _, _ in rows])
+    title = f"Difference in {safe(found.metric)}{' (percentage points)' if points else ''}"
+    return dress(figure, mode, rows=max(1, len(rows)), x_title=title)
 
 
 def behind_section(found: Insights, *, points: bool) -> str:
@@ -69,12 +114,12 @@ def _passes(found: Insights) -> str:
 
 def _success_costs(found: Insights) -> str:
     rows = "".join(
-        f"<tr><td>{html.escape(name)}</td><td class=n>{amount_usd(cost.estimate)}</td>"
-        f"<td class=n>{amount_usd(cost.low)} to {amount_usd(cost.high)}</td></tr>"
+        f"<tr><td>{html.escape(name)}</td><td class=n>{amount_usd(1000 * cost.estimate)}</td>"
+        f"<td class=n>{amount_usd(1000 * cost.low)} to {amount_usd(1000 * cost.high)}</td></tr>"
         for name, cost in found.choice.success_costs
     )
     head = "<tr><th>Variant</th><th class=n>USD</th><th class=n>Interval</th></tr>"
-    return f"<h2 class=next>What one success costs</h2><table>{head}{rows}</table>" if rows else ""
+    return f"<h2 class=next>What 1,000 successes cost</h2><table>{head}{rows}</table>" if rows else ""
 
 
 def _share(estimate: Estimate) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from bakeoff.app import _cautions, _details, _export, _parts, _shapes, _state
+from bakeoff.app._behind import behind
 from bakeoff.app._charts import chart
 from bakeoff.app._pages import page
 from bakeoff.reports import amount_usd, duration, forest_figure
@@ -18,6 +19,7 @@ __all__ = ["draw"]
 
 _VIEWS = {
     "front": "Trade-off",
+    "behind": "Behind it",
     "spread": "Distribution",
     "heat": "Heat map",
     "segments": "Segments",
@@ -102,12 +104,15 @@ def _more(analysis: Analysis, metric: MetricAnalysis, manifest: Manifest) -> Non
     st.subheader("Look closer")
     views = [v for v in _VIEWS if v in ("metrics", "methods") or metric.kind != "label"]
     views = [v for v in views if v != "differences" or metric.comparisons]
+    views = [v for v in views if v != "behind" or metric.role == "primary"]
     if metric.higher_is_better is None or len(manifest.variants) < 2 or not _state.trade_axes_of(manifest):
         views = [v for v in views if v != "front"]
     view = _state.choose(
         "View", views, name="view", words=lambda v: _VIEWS[v], style="segments", label_visibility="collapsed"
     )
-    if view == "differences":
+    if view == "behind":
+        behind(manifest, metric)
+    elif view == "differences":
         figure = forest_figure(analysis, metric.metric, mode=_state.mode())
         chart(figure, key="forest", alt="Forest plot of the differences", name=f"{manifest.run_id}-forest")
     elif view == "front":
