@@ -247,3 +247,11 @@ def test_any_file_is_labels_or_refused_in_plain_words(tmp_path: Path, head: str,
     path.write_text(head + "x" * 200_000)
     with contextlib.suppress(SpecError):
         read_labels(path)
+
+
+def test_four_labels_do_not_make_a_bias_beyond_what_rates_can_differ_by(tmp_path: Path) -> None:
+    store, run_id, truth = judged(tmp_path, n=40)
+    wrong = {key: not right for key, right in list(truth.items())[:2]}
+    bias = calibrate_judge(store, run_id, labels_of({**truth, **wrong}, 2)).bias
+    assert -1 <= bias.low <= bias.estimate <= bias.high <= 1
+    assert bias.high - bias.low > 1, "two items say next to nothing"

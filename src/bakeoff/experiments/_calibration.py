@@ -297,7 +297,11 @@ def _bias(part: _Part, human: Float) -> Estimate:
     on = ~np.isnan(gap)
     if not on.any():
         return _nothing("no answer has both a label and a score")
-    return clustered_mean(gap[on], codes[on], confidence=part.confidence)
+    found = clustered_mean(gap[on], codes[on], confidence=part.confidence)
+    both = np.concatenate([part.judge[on], human[on]])
+    if both.min() < 0 or both.max() > 1:
+        return found
+    return replace(found, low=max(found.low, -1.0), high=min(found.high, 1.0))  # rates differ by 100 points at most
 
 
 def _variant(part: _Part, index: int, human: Float, wanted: float) -> CalibratedVariant:
