@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from bakeoff.errors import BakeoffError, SpecError, StatsError
-from bakeoff.experiments._adaptive import primary_info
 from bakeoff.experiments._cube import ScoreCube, item_info, score_cubes
+from bakeoff.experiments._sequential import primary_info
 from bakeoff.stats import ComparisonDesign, design_from_pilot, plan_comparison, plan_levers, planned_power
 
 if TYPE_CHECKING:

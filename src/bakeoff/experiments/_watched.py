@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from bakeoff.experiments._adaptive import sequential_config
 from bakeoff.experiments._order import batches, dispatch_order, hold_out
+from bakeoff.experiments._sequential import sequential_config
 from bakeoff.experiments._spec import AllocationSpec
 from bakeoff.stats import (
     Estimate,

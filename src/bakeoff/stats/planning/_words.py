@@ -60,7 +60,7 @@ def plan_assumptions(design: ComparisonDesign) -> tuple[str, ...]:
         share = typical.generation_share if design.generation_share is None else design.generation_share
         notes.append(f"{share:.0%} of the variance is generation, averaged over {design.repeats} runs")
     if design.clustered:
-        notes.append(f"clusters of {design.cluster_size:g} items, ICC {design.icc:g}")
+        notes.append(f"clusters of {design.cluster_size:.3g} items, ICC {design.icc:.2g}")
     if design.looks != 1:
         looks = "always valid" if design.looks == "always" else f"{design.looks} looks, O'Brien-Fleming"
         notes.append(f"{looks}: power accurate to about two points")
