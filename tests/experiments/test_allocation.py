@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from bakeoff.errors import SpecError
 from bakeoff.experiments import LocalStore, analyse, execute, load_experiment, reopen_experiment
 from bakeoff.experiments._json import dumps
-from bakeoff.experiments._manifest import read_manifest, write_manifest
-from bakeoff.experiments._order import batches, dispatch_order, hold_out
+from bakeoff.experiments.analysis._order import batches, dispatch_order, hold_out
+from bakeoff.experiments.store._manifest import read_manifest, write_manifest
 
 
 def recorded(accuracies: dict[str, float], n: int = 600, *, cluster: int = 0, **allocation: Any) -> dict[str, Any]:

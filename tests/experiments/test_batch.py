@@ -8,7 +8,7 @@ from aiohttp.test_utils import TestServer
 
 from bakeoff.errors import SpecError
 from bakeoff.experiments import LocalStore, Progress, execute, load_experiment, plan_run, reopen_experiment
-from bakeoff.experiments._journal import read_journal
+from bakeoff.experiments.store._journal import read_journal
 from tests.experiments.batch_server import PRICED_INPUT, PRICED_OUTPUT, BatchServer
 from tests.experiments.support import arithmetic
 
@@ -90,10 +90,10 @@ async def test_two_models_are_two_batches(store: LocalStore, server: BatchServer
 async def test_requests_are_split_into_batches(
     store: LocalStore, server: BatchServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bakeoff.experiments._batch.MAX_REQUESTS", 5)
+    monkeypatch.setattr("bakeoff.experiments.run._batch.MAX_REQUESTS", 5)
     manifest = await execute(prepare(store, spec_for(server)), store=store.paths)
     assert (manifest.status, manifest.counts["trials"], server.created) == ("complete", 12, 3)
-    monkeypatch.setattr("bakeoff.experiments._batch.MAX_BYTES", 400)
+    monkeypatch.setattr("bakeoff.experiments.run._batch.MAX_BYTES", 400)
     sizes = [len(body) for name, body in server.files.items() if name.startswith("file-")]
     await execute(prepare(store, spec_for(server)), store=store.paths)
     later = [len(body) for name, body in server.files.items() if name.startswith("file-")][len(sizes) :]

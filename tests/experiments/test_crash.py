@@ -16,7 +16,7 @@ import yaml
 
 from bakeoff.experiments import execute, load_experiment, open_store
 from bakeoff.experiments._json import loads
-from bakeoff.experiments._resume import read_resumed
+from bakeoff.experiments.run._resume import read_resumed
 
 from .support import arithmetic, outcome
 

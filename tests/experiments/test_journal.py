@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.errors import StoreError
-from bakeoff.experiments._journal import Journal, JournalReader, read_journal, repair_journal
+from bakeoff.experiments.store._journal import Journal, JournalReader, read_journal, repair_journal
 
 
 def events(count: int) -> list[dict[str, Any]]:

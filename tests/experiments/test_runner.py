@@ -17,7 +17,7 @@ from bakeoff.experiments import (
     reopen_experiment,
     send_control,
 )
-from bakeoff.experiments._journal import read_journal
+from bakeoff.experiments.store._journal import read_journal
 
 from .support import Scripted, arithmetic, outcome
 

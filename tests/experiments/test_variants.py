@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.experiments import ExperimentSpec
-from bakeoff.experiments._variants import expand_variants
+from bakeoff.experiments.spec._variants import expand_variants
 
 
 def spec(**keys: Any) -> ExperimentSpec:

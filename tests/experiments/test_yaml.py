@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.errors import SpecError
-from bakeoff.experiments._yaml import read_yaml
+from bakeoff.experiments.spec._yaml import read_yaml
 
 HERE = Path("experiment.yaml")
 

@@ -1,0 +1,1 @@
+"""From scores to an answer: cubes, comparisons, families, verdicts and their words."""

@@ -1,0 +1,1 @@
+"""Behind the verdict: effects of factors, choices, preferences, trade-offs."""

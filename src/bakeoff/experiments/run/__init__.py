@@ -1,0 +1,1 @@
+"""The runner: journal, resume, allocation, batches, sealing."""

@@ -1,0 +1,198 @@
+"""What an earlier session of a run left behind."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bakeoff.errors import SpecError
+from bakeoff.experiments.run._messages import shared_messages
+from bakeoff.experiments.store._journal import repair_journal
+from bakeoff.experiments.store._tables import JournalIndex
+from bakeoff.gateway import Spent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bakeoff.experiments.run._progress import Tally
+    from bakeoff.experiments.spec._load import Experiment
+    from bakeoff.experiments.store._manifest import Manifest
+    from bakeoff.experiments.store._paths import RunPaths
+
+__all__ = ["Resumed", "read_resumed"]
+
+
+class Finished(NamedTuple):
+    """What the tally and the allocation need of a trial that an earlier session finished."""
+
+    index: int
+    variant: str
+    repeat: int
+    error_kind: str | None
+    value: object
+    """Of the primary metric; None when it has none."""
+    cost_usd: float
+
+
+@dataclass(slots=True)
+class Resumed:
+    """Trials that need not run again, and answers that still need scores."""
+
+    done: set[tuple[int, str, int]] = field(default_factory=set)
+    """(item index, variant, repeat)."""
+    unscored: list[dict[str, Any]] = field(default_factory=list)
+    """Events of trials that were answered but not (wholly) scored."""
+    finished: list[Finished] = field(default_factory=list)
+    """Trials that count, until they are counted."""
+    decisions: list[dict[str, Any]] = field(default_factory=list)
+    batches: list[dict[str, Any]] = field(default_factory=list)
+    """Events of batches that are still open at a provider."""
+    spent: Spent = field(default_factory=Spent)
+
+    def count_into(self, tally: Tally) -> None:
+        """Start the tally where the earlier sessions ended."""
+        for trial in self.finished:
+            kind = trial.error_kind
+            tally.reuse(trial.variant, ok=kind is None, kind=kind or "", value=trial.value, cost_usd=trial.cost_usd)
+
+
+def read_resumed(paths: RunPaths, manifest: Manifest, experiment: Experiment, *, retry_errors: bool) -> Resumed:
+    """Read the journal of an unfinished run.
+
+    Raises:
+        SpecError: Data, variants or evaluators are not those that the run began with.
+    """
+    _check_same(manifest, experiment)
+    resumed = Resumed()
+    if not paths.journal.exists():
+        return _from_sealed(manifest, resumed)
+    repair_journal(paths.journal)
+    index = JournalIndex(manifest.variant_names)
+    index.scan(paths.journal)
+    resumed.decisions = [
+        {key: value for key, value in event.items() if key not in ("e", "at")}
+        for event in index.others
+        if event["e"] == "decision"
+    ]
+    closed = {event["id"] for event in index.others if event["e"] == "batch_done"}
+    resumed.batches = [event for event in index.others if event["e"] == "batch" and event["id"] not in closed]
+    charges = _Charges(index.others, manifest.variant_names)
+    scores_of: dict[int, list[list[Any]]] = {}
+
+    def trials() -> Iterator[dict[str, Any]]:
+        for event, scores in index.events(paths.journal):
+            scores_of[event["at"]] = scores
+            yield event
+
+    for event, asked in shared_messages(trials()):
+        scores = scores_of.pop(event["at"])
+        charges.count(event, scores)
+        failed = "err" in event
+        if failed and retry_errors:
+            continue
+        resumed.done.add((event["k"], sys.intern(event["v"]), event["r"]))
+        needs_scores = not failed and (not scores or (retry_errors and any(row[3] is not None for row in scores)))
+        if needs_scores:
+            resumed.unscored.append({**event, "msgs": asked})
+        else:
+            resumed.finished.append(_finished(event, scores, experiment.primary))
+    resumed.spent = charges.total(manifest.seconds)
+    return resumed
+
+
+def _finished(event: dict[str, Any], scores: list[list[Any]], primary: str) -> Finished:
+    paid = 0.0 if event.get("hit") else event.get("cost") or 0.0
+    return Finished(
+        index=event["k"],
+        variant=sys.intern(event["v"]),
+        repeat=event["r"],
+        error_kind=event["err"][0] if "err" in event else None,
+        value=next((row[1] for row in scores if row[0] == primary), None),
+        cost_usd=paid + sum(row[6] or 0.0 for row in scores),
+    )
+
+
+class _Charges:
+    """What earlier sessions spent: the gateway's last word, what was answered after it, and what a kill left open.
+
+    The gateway's own figure (event `spent`: each second, and before more than `step` USD are unwritten) includes
+    attempts that failed after they may have been billed. Calls in flight when a process was killed were perhaps
+    billed and nobody knows: each is charged with the most that a call could cost (`largest`, where `max_tokens` bounds
+    it) or like the dearest answer of the run, so that a resumed run does not overshoot its budget.
+    """
+
+    def __init__(self, others: list[dict[str, Any]], variants: Sequence[str]) -> None:
+        last: dict[str, Any] = {"at": -1}
+        open_calls: list[int] = []
+        for event in others:
+            if event["e"] == "session":
+                open_calls.append(int(event.get("n", 0)))
+            elif event["e"] == "end":  # a session that ended by itself left nothing open
+                open_calls = open_calls[:-1]
+            elif event["e"] == "spent":
+                # It started from what the sessions before it left open.
+                last, open_calls = event, [int(event["n"])] if "n" in event else open_calls[-1:]
+        self._from = last["at"]
+        self.usd = float(last.get("usd", 0.0))
+        self.unconfirmed = float(last.get("unconfirmed", 0.0))
+        self.tokens, self.calls = int(last.get("tokens", 0)), int(last.get("calls", 0))
+        self.minutes = float(last.get("minutes", 0.0))
+        self.per_variant = dict.fromkeys(variants, 0.0) | dict(last.get("per_variant", {}))
+        self._in_flight = sum(open_calls)
+        self._step = float(last.get("step", 0.0))
+        self._unwritten = self._step if open_calls else 0.0
+        self._dearest, self._most_tokens = last.get("largest", (0.0, 0))
+
+    def count(self, event: dict[str, Any], scores: list[list[Any]]) -> None:
+        """Take in one trial."""
+        if event.get("hit"):
+            return
+        cost = (event.get("cost") or 0.0) + sum(row[6] or 0.0 for row in scores)
+        tokens = sum(event["u"][:2]) if "u" in event else 0
+        self._dearest, self._most_tokens = max(self._dearest, cost), max(self._most_tokens, tokens)
+        if event["at"] > self._from:
+            self.tokens += tokens
+            self.calls += event.get("n", 1)
+            if not self._step:  # otherwise the step covers it
+                self.usd += cost
+                self.per_variant[event["v"]] = self.per_variant.get(event["v"], 0.0) + cost
+
+    def total(self, seconds: float) -> Spent:
+        """Return what the next session starts from."""
+        left_open = self._in_flight * self._dearest + self._unwritten
+        share = left_open / max(len(self.per_variant), 1)  # trials alternate between the variants
+        return Spent(
+            usd=self.usd + left_open,
+            unconfirmed_usd=self.unconfirmed + left_open,
+            tokens=self.tokens + self._in_flight * self._most_tokens,
+            calls=self.calls + self._in_flight,
+            minutes=max(self.minutes, seconds / 60),
+            per_variant_usd={name: usd + share for name, usd in self.per_variant.items()},
+        )
+
+
+def _from_sealed(manifest: Manifest, resumed: Resumed) -> Resumed:
+    if manifest.status == "complete":
+        raise SpecError(f"the run {manifest.run_id!r} is complete: nothing is missing and nothing failed")
+    return resumed
+
+
+def _check_same(manifest: Manifest, experiment: Experiment) -> None:
+    differences: list[str] = []
+    if manifest.dataset_version != experiment.dataset.version:
+        differences.append(
+            f"the data set is {experiment.dataset.version[:12]}, the run began with {manifest.dataset_version[:12]}"
+        )
+    now = {name: variant.prompt.version if variant.prompt else None for name, variant in experiment.variants.items()}
+    then = {variant.name: variant.prompt_version for variant in manifest.variants}
+    if list(now) != list(then):
+        differences.append(f"the variants are {', '.join(now)}, the run began with {', '.join(then)}")
+    else:
+        changed = [name for name in now if now[name] != then[name]]
+        differences += [f"the prompt of {name!r} was changed" for name in changed]
+    if differences:
+        raise SpecError(
+            f"the run {manifest.run_id!r} cannot go on: {'; '.join(differences)}. "
+            "Restore what was changed, or start a new run"
+        )

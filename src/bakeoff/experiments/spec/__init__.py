@@ -1,0 +1,1 @@
+"""The experiment file: its models, how it is read, its variants, what is wrong with it."""
