@@ -1,7 +1,7 @@
 """Bridges against the real frameworks, in environments of their own that variables name.
 
-    python -m venv bridges && bridges/bin/pip install pydantic-ai-slim[openai]==2.68.0 langgraph==1.2.22 \
-        langchain-openai==1.7.3 mcp==2.3.0 opentelemetry-sdk -e .
+    python -m venv bridges && bridges/bin/pip install pydantic-ai-slim[openai]==2.31.1 langgraph==1.2.21 \
+        langchain-openai==1.7.3 mcp==2.3.0 opentelemetry-sdk pytest -e .
     python -m venv agents && agents/bin/pip install openai-agents==0.20.0 opentelemetry-sdk \
         opentelemetry-instrumentation-openai-agents-v2==0.1.0 -e .
     python -m venv llama && llama/bin/pip install llama-index-core==0.14.25 llama-index-llms-openai==0.8.3 \
