@@ -17,6 +17,7 @@ from bakeoff.cli._patterns import past_results
 from bakeoff.datasets import Item, open_dataset
 from bakeoff.errors import SpecError
 from bakeoff.experiments import LocalStore
+from tests.by_path import module_at
 
 SUMS = TaskProfile(n_items=50, domain="mathematics", steps=1.0, numbers=1.0)
 
@@ -141,12 +142,5 @@ def test_the_library_can_be_listed_and_shown(capsys: pytest.CaptureFixture[str])
 
 
 async def test_the_runtime_costs_less_than_half_a_millisecond_a_step() -> None:
-    import importlib.util
-
-    path = Path(__file__).parents[2] / "benchmarks" / "agents.py"
-    spec = importlib.util.spec_from_file_location("bench_agents", path)
-    assert spec is not None
-    assert spec.loader is not None
-    bench = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(bench)
+    bench = module_at("benchmarks/agents.py")
     assert await bench.cpu_per_step(60) < bench.STEP_MS

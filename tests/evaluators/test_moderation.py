@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
-import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +12,7 @@ from threading import Thread
 from typing import Any, Self
 
 import pytest
+from tests.by_path import module_at
 
 from bakeoff.errors import BudgetExceeded, ProviderError
 from bakeoff.evaluators import EvaluatorContext, Score, load_evaluator, score_trial
@@ -23,18 +22,7 @@ KEY = "sk-test-0123456789abcdef"
 MODEL = "openai/omni-moderation-latest"
 
 
-def _faults() -> Any:
-    path = Path(__file__).parents[2] / "benchmarks" / "fault_server.py"
-    spec = importlib.util.spec_from_file_location("bakeoff_fault_server", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-faults = _faults()
+faults = module_at("benchmarks/fault_server.py")
 
 
 @pytest.fixture(scope="module")

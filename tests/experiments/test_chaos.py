@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.by_path import module_at
+
 if TYPE_CHECKING:
-    from types import ModuleType
+    pass
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 
 
-def _load() -> ModuleType:
-    path = Path(__file__).parents[2] / "benchmarks" / "chaos.py"
-    spec = importlib.util.spec_from_file_location("bakeoff_chaos", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.slow
 def test_killed_on_a_bad_network_every_promise_holds(tmp_path: Path) -> None:
-    chaos = _load()
+    chaos = module_at("benchmarks/chaos.py")
     plan = chaos.Plan(
         trials=600,
         kills=4,

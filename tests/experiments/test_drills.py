@@ -5,7 +5,6 @@ Each ends in a message that names the way out, and loses nothing that was answer
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import random
@@ -21,29 +20,17 @@ import yaml
 
 from bakeoff.errors import StoreError
 from bakeoff.experiments import execute, load_experiment
+from tests.by_path import module_at
 
 from .support import Scripted, arithmetic
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from bakeoff.experiments import LocalStore
 
 resource = pytest.importorskip("resource", reason="limits of the operating system")
 
 
-def _load() -> ModuleType:
-    path = Path(__file__).parents[2] / "benchmarks" / "fault_server.py"
-    spec = importlib.util.spec_from_file_location("bakeoff_fault_server_drills", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-faults = _load()
+faults = module_at("benchmarks/fault_server.py")
 
 
 def _command(store: LocalStore, *arguments: str, limit: tuple[int, int] | None = None) -> subprocess.Popen[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import importlib.util
 import json
 import math
 import random
@@ -20,20 +19,9 @@ import pytest
 
 from bakeoff.errors import BudgetExceeded, ProviderError
 from bakeoff.gateway import BudgetSpec, Embeddings, Gateway, GatewaySpec, LimitsSpec, PriceSpec
+from tests.by_path import module_at
 
-
-def _load() -> Any:
-    path = Path(__file__).parents[2] / "benchmarks" / "fault_server.py"
-    spec = importlib.util.spec_from_file_location("bakeoff_fault_server", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-faults = _load()
+faults = module_at("benchmarks/fault_server.py")
 ENV = {"OPENAI_API_KEY": "sk-test-0123456789abcdef"}
 MODEL = "openai/text-embedding-3-small"
 

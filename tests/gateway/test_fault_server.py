@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import http.client
-import importlib.util
 import json
 import random
 import socket
-import sys
 import urllib.parse
 from collections import Counter
 from pathlib import Path
@@ -17,22 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.by_path import module_at
+
 if TYPE_CHECKING:
-    from types import ModuleType
+    pass
 
 
-def _load() -> ModuleType:
-    path = Path(__file__).parents[2] / "benchmarks" / "fault_server.py"
-    spec = importlib.util.spec_from_file_location("bakeoff_fault_server", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-faults = _load()
+faults = module_at("benchmarks/fault_server.py")
 
 
 def _connect(address: str) -> http.client.HTTPConnection:

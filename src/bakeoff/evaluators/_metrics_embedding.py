@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, PositiveInt
 from typing_extensions import override
@@ -20,31 +20,14 @@ from bakeoff.evaluators._protocol import (
 )
 from bakeoff.evaluators._registry import evaluator
 from bakeoff.evaluators._text import as_text, at_path, find_json
+from bakeoff.gateway import EmbeddingClient
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from bakeoff.gateway import Embeddings
 
 __all__ = ["EmbeddingSimilarity"]
 
 _MOST_CHARS = 100_000
-
-
-@runtime_checkable
-class _Embedder(Protocol):
-    """A client that can embed texts, as the gateway can."""
-
-    async def embed(
-        self,
-        texts: Sequence[str],
-        *,
-        model: str,
-        dimensions: int | None = None,
-        api_base: str | None = None,
-        api_key_env: str | None = None,
-        variant: str = "",
-    ) -> Embeddings: ...
 
 
 @evaluator("embedding_similarity")
@@ -100,7 +83,7 @@ class EmbeddingSimilarity(Graded):
     async def evaluate(self, context: EvaluatorContext) -> EvaluateResult:
         """Embed both sides and compare."""
         client = context.client
-        if not isinstance(client, _Embedder):
+        if not isinstance(client, EmbeddingClient):
             raise CannotScoreError("embedding_similarity needs a client that embeds texts, and none was given")
         texts = [self._output(context), *self._references(context)]
         for what, text in zip(["the output", *["an expected text"] * len(texts)], texts, strict=False):

@@ -3,7 +3,7 @@
 from bakeoff.gateway._budget import Spent
 from bakeoff.gateway._cache import CacheStats, ResponseCache
 from bakeoff.gateway._config import BudgetSpec, GatewaySpec, LimitsSpec, PriceSpec, RateLimitSpec
-from bakeoff.gateway._embed import Embeddings
+from bakeoff.gateway._embed import EmbeddingClient, Embeddings
 from bakeoff.gateway._gateway import Gateway
 from bakeoff.gateway._moderate import Moderation
 from bakeoff.gateway._pricing import BATCH_PRICE, Price, price_map_version, price_of
@@ -16,6 +16,7 @@ __all__ = [
     "BATCH_PRICE",
     "BudgetSpec",
     "CacheStats",
+    "EmbeddingClient",
     "Embeddings",
     "Gateway",
     "GatewaySnapshot",

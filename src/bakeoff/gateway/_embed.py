@@ -12,7 +12,7 @@ import re
 import time
 import zlib
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import orjson
 
@@ -30,13 +30,40 @@ if TYPE_CHECKING:
     from bakeoff.gateway._config import GatewaySpec
     from bakeoff.gateway._errors import Secrets
     from bakeoff.gateway._http import Call, HttpSession
+    from bakeoff.gateway._types import Purpose
 
-__all__ = ["EmbedRequest", "Embeddings", "direct_call", "embed_by_litellm", "embed_direct", "embed_texts", "is_direct"]
+__all__ = [
+    "EmbedRequest",
+    "EmbeddingClient",
+    "Embeddings",
+    "direct_call",
+    "embed_by_litellm",
+    "embed_direct",
+    "embed_texts",
+    "is_direct",
+]
 
 _BATCH_TEXTS = 64
 _BATCH_CHARS = 100_000
 _DIRECT = frozenset({"openai", "hosted_vllm", "mistral"})
 _SIM_DIMENSIONS = 512
+
+
+@runtime_checkable
+class EmbeddingClient(Protocol):
+    """A client that can embed texts, as the gateway can."""
+
+    async def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        model: str,
+        dimensions: int | None = None,
+        api_base: str | None = None,
+        api_key_env: str | None = None,
+        purpose: Purpose = "judge",
+        variant: str = "",
+    ) -> Embeddings: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from bakeoff.agents.retrieval._hashed import embed
 from bakeoff.errors import TargetError
+from bakeoff.gateway import EmbeddingClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,31 +21,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bakeoff.agents.config._spec import RetrievalSpec
-    from bakeoff.gateway import Embeddings, Purpose
+    from bakeoff.gateway import Embeddings
     from bakeoff.targets import ModelSpec
 
     Float = NDArray[np.float64]
 
 T = TypeVar("T")
 
-__all__ = ["Embedder", "ExactIndex", "VectorIndex", "VectorSource", "embed_with", "unit"]
-
-
-@runtime_checkable
-class Embedder(Protocol):
-    """A client that can embed texts, as the gateway can."""
-
-    async def embed(
-        self,
-        texts: Sequence[str],
-        *,
-        model: str,
-        dimensions: int | None = None,
-        api_base: str | None = None,
-        api_key_env: str | None = None,
-        purpose: Purpose = "judge",
-        variant: str = "",
-    ) -> Embeddings: ...
+__all__ = ["ExactIndex", "VectorIndex", "VectorSource", "embed_with", "unit"]
 
 
 class VectorIndex(Protocol):
@@ -106,7 +90,7 @@ async def embed_with(
         ProviderError: A call failed.
         BudgetExceeded: A call was not made.
     """
-    if not isinstance(client, Embedder):
+    if not isinstance(client, EmbeddingClient):
         message = "`retrieval.embedding` needs a gateway that embeds texts, and this client does not"
         raise TargetError(message, kind="bad_request")
     return await client.embed(
