@@ -48,8 +48,8 @@ def print_analysis(analysis: Analysis, *, metric: str | None = None, words: bool
         out.print()
 
 
-def print_insights(found: Insights, *, points: bool) -> None:
-    """Print what the factors do, how often k answers suffice, and what else the run says."""
+def print_insights(found: Insights, *, points: bool, brief: bool = False) -> None:
+    """Print what the factors do, and unless it is to be brief, how often k answers suffice and what else there is."""
     from rich.text import Text
 
     from bakeoff.reports import amount_usd
@@ -73,6 +73,8 @@ def print_insights(found: Insights, *, points: bool) -> None:
         ]
         title = f"{found.metric}: what each factor does, p adjusted over the effects (Holm)"
         table(title, ["effect", "contrast", "difference", "interval", "p"], rows, right=(2, 3, 4))
+    if brief:
+        return
     if found.passes:
         ks = range(len(found.passes[0].any_of_k))
         rows = [

@@ -203,8 +203,8 @@ def finish(
     Raises:
         OSError: Nothing can be printed, for instance because the disk is full; the report was written.
     """
-    from bakeoff.cli._render import print_analysis
-    from bakeoff.experiments import analyse
+    from bakeoff.cli._render import print_analysis, print_insights
+    from bakeoff.experiments import analyse, insights
 
     out = console()
     unsaid: OSError | None = None
@@ -212,6 +212,10 @@ def finish(
         analysis = analyse(store, manifest.run_id)
         try:
             print_analysis(analysis)
+            if analysis.metrics:
+                points = analysis.metric().kind == "binary"
+                print_insights(insights(store, manifest.run_id), points=points, brief=True)
+            out.print(f"behind it  bakeoff show {manifest.run_id}", soft_wrap=True)
             out.print(f"results    {store.run_paths(manifest.run_id).folder}", soft_wrap=True)
         except OSError as error:
             unsaid, quiet = error, True

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bakeoff.experiments.spec._load import Experiment
     from bakeoff.experiments.store._manifest import Manifest
     from bakeoff.experiments.store._store import LocalStore
-    from bakeoff.stats import Kind, PlanCorrection
+    from bakeoff.stats import Kind, PilotDesign, PlanCorrection
 
 __all__ = ["PowerForecast", "forecast_power"]
 
@@ -150,7 +150,7 @@ def _measured(store: LocalStore, manifest: Manifest, info: MetricInfo, design: C
         design = replace(design, kind="binary" if binary else "bounded" if _is_unit(cube) else "continuous")
     sides = _sides(cube, manifest)
     found = [
-        design_from_pilot(one, two, design=design, clusters=clusters, reruns=reruns)
+        _level(design_from_pilot(one, two, design=design, clusters=clusters, reruns=reruns), one, two)
         for one, two, reruns in sides
         if (~np.isnan(_flat(one)) & ~np.isnan(_flat(two))).sum() >= _FEWEST
     ]
@@ -159,7 +159,35 @@ def _measured(store: LocalStore, manifest: Manifest, info: MetricInfo, design: C
             f"the run {manifest.run_id!r} is no pilot for {info.name!r}: it needs two variants, or two repeats of one, "
             f"with at least {_FEWEST} items scored in common"
         )
-    return max(found, key=lambda pilot: pilot.spread).design  # the pair that differs most: rather too cautious
+    return max(found, key=_spread)  # of several pairs the noisiest: rather too cautious
+
+
+def _spread(design: ComparisonDesign) -> float:
+    return design.expected_discordance if design.kind == "binary" else design.sd or 0.0
+
+
+def _level(pilot: PilotDesign, one: np.ndarray, two: np.ndarray) -> ComparisonDesign:
+    """Return the design as it would be had the two not differed on average.
+
+    Variants with pass rates `d` apart disagree on at least `d` of the items; what is noise among the disagreement `s`
+    solves `s = s0 + d (1 - s0 / p)`, `p` the share of items that could have changed (`discordance_at`).
+    """
+    design = pilot.design
+    if design.kind != "binary" or design.discordance is None or design.discordance_of == "reruns":
+        return design
+    both = ~np.isnan(_means(one)) & ~np.isnan(_means(two))
+    gap = float((_means(one)[both] - _means(two)[both]).mean())
+    room, size = design.room(1 if gap > 0 else -1), abs(gap)
+    if not size < room:
+        return design
+    noise = max(design.discordance - size, 1 / (pilot.n_items + 2)) / (1 - size / room)
+    return replace(design, discordance=min(noise, design.discordance), discordance_of="reruns")
+
+
+def _means(scores: np.ndarray) -> np.ndarray:
+    rows = scores[:, None] if scores.ndim == 1 else scores
+    counted = (~np.isnan(rows)).sum(axis=1)
+    return np.divide(np.nansum(rows, axis=1), counted, out=np.full(len(rows), nan), where=counted > 0)
 
 
 def _sides(cube: ScoreCube, manifest: Manifest) -> list[tuple[np.ndarray, np.ndarray, bool]]:

@@ -50,7 +50,7 @@ def plan_assumptions(design: ComparisonDesign) -> tuple[str, ...]:
         notes.append(f"the baseline passes {design.baseline_rate:.0%}")
         if design.paired:
             basis = f" (typical: {typical.source})" if design.discordance is None else ""
-            who = "the variants disagree" if design.discordance_of == "variants" else "reruns of one variant disagree"
+            who = "the variants disagree" if design.discordance_of == "variants" else "equally good variants disagree"
             notes.append(f"{who} on {design.expected_discordance:.0%} of the items{basis}")
     elif design.sd is None:
         notes.append(f"standard deviation {typical.sd:g} ({typical.source})")

@@ -264,8 +264,10 @@ def cheapest_within(
         why = f"no variant is shown to be within {margin:g} of the best with {units} items; {needed}"
         saving = _gap(nan, nan, 1 - alpha, units, "no variant qualified")
     else:
+        count = len(qualified)
+        which = "the only variant" if count == 1 else f"the cheapest of {count} variants"
         why = (
-            f"{names[choice]} is the cheapest of {len(qualified)} variants shown to be within {margin:g} of the best "
+            f"{names[choice]} is {which} shown to be within {margin:g} of the best "
             f"(lower limit {floor[choice]:+.3g} at simultaneous confidence {1 - alpha:.0%})"
         )
         saving = _saving(value[1], draws[:, :, 1], best, choice, alpha, units)
