@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import bakeoff
 from bakeoff.cli import main
 from bakeoff.errors import SpecError
-from bakeoff.evaluators import load_evaluator
+from bakeoff.evaluators import EvaluatorContext, load_evaluator, score_sync
 from bakeoff.experiments import import_promptfoo, load_experiment, open_store
 
 CONFIG = r"""
@@ -121,11 +121,11 @@ def test_everything_is_carried_or_told(folder: Path, tmp_path: Path) -> None:
         {"length": {"unit_of": "words", "max": 40, "name": "brevity"}},
         {"contains": {"all": ["refund form"], "normalise": ["casefold"], "weight": 2.0, "name": "facts"}},
         {"contains": {"all": ["As an AI"], "negate": True}},
-        {"embedding_similarity": {"expected": "Use the refund form", "threshold": 0.8}},
+        # towards a test's threshold promptfoo counts scores, not passes: src/assertions/assertionsResult.ts, addResult
+        {"embedding_similarity": {"expected": "Use the refund form"}},
         {
             "weighted": {
                 "of": [{"regex": {"pattern": "REFUND", "ignore_case": True}}, {"exact_match": {"expected": "x"}}],
-                "threshold": 0.5,
             }
         },
     ]
@@ -136,7 +136,7 @@ def test_everything_is_carried_or_told(folder: Path, tmp_path: Path) -> None:
     opened = rows[5]["metadata"]["checks"]
     assert opened["threshold"] == 0.5
     assert opened["checks"][2] == {"contains": {"all": ["open"], "name": "facts"}}
-    assert opened["checks"][3]["embedding_similarity"]["threshold"] == 0.9
+    assert opened["checks"][3] == {"embedding_similarity": {"expected": "We are open", "name": "facts"}}
     assert rows[6]["metadata"]["checks"][-1] == {"exact_match": {"expected": "42"}}
     assert rows[8]["metadata"]["checks"][-1] == {"starts_with": {"texts": ["Italian"]}}
     assert rows[8]["metadata"]["description"] == "languages"
@@ -187,6 +187,96 @@ def test_the_import_runs_and_scores_as_promptfoo_would(
     rows = open_store().scores(run.run_id).to_pylist()
     by_item = {row["item_id"]: {r["value"] for r in rows if r["item_id"] == row["item_id"]} for row in rows}
     assert by_item == {"t0001": {0.0}, "t0002": {1.0}, "t0003": {None}}
+
+
+def carried(folder: Path, tmp_path: Path, **config: Any) -> tuple[list[dict[str, Any]], str]:
+    whole = {"prompts": ["{{ q }}"], "providers": ["openai:gpt-4o-mini"], **config}
+    (folder / "c.yaml").write_text(yaml.safe_dump(whole))
+    done = import_promptfoo(folder / "c.yaml", tmp_path / "out", force=True)
+    return items(tmp_path / "out"), "\n".join((*done.lost, *done.changed))
+
+
+@pytest.mark.parametrize(("threshold", "passed"), [(0.8, True), (0.84, False)])
+def test_a_threshold_counts_scores_as_promptfoo_does(
+    folder: Path, tmp_path: Path, threshold: float, passed: bool
+) -> None:
+    # By hand, after addResult and testResult in src/assertions/assertionsResult.ts of promptfoo: a set of weight 3 half
+    # of which holds adds 3 x 0.5, though it passes by its own threshold: (4 + 1 + 1.5) / (4 + 1 + 3) = 0.8125.
+    asserts = [
+        {"type": "contains", "value": "kettle", "weight": 4},
+        {"type": "not-regex", "value": "never"},
+        {
+            "type": "assert-set",
+            "threshold": 0.5,
+            "weight": 3,
+            "assert": [{"type": "starts-with", "value": "Dear"}, {"type": "equals", "value": "nope"}],
+        },
+    ]
+    rows, _ = carried(folder, tmp_path, tests=[{"vars": {"q": "x"}, "threshold": threshold, "assert": asserts}])
+    context = EvaluatorContext(output="Dear Ann, the kettle", metadata=rows[0]["metadata"])
+    (score,) = score_sync([load_evaluator("item_checks")], context)
+    assert score.value is passed
+    rows, _ = carried(folder, tmp_path, tests=[{"vars": {"q": "x"}, "assert": asserts}])
+    (score,) = score_sync(
+        [load_evaluator("item_checks")], context.__class__(output="Dear kettle", metadata=rows[0]["metadata"])
+    )
+    assert score.value is True  # without one, every assertion must pass, and the set passes
+
+
+def test_what_a_table_cell_asks_for_is_never_taken_for_the_answer(folder: Path, tmp_path: Path) -> None:
+    (folder / "t.csv").write_text(
+        "q,__expected1,__expected2\na,levenshtein(5): air,similar: air\nb,meteor:x,not-moderation\n"
+    )
+    rows, told = carried(folder, tmp_path, tests="file://t.csv")
+    assert rows[0]["metadata"]["checks"] == [{"embedding_similarity": {"expected": "air", "threshold": 0.8}}]
+    assert rows[1]["metadata"]["checks"] == []
+    assert "`levenshtein`: not as a check of an item; see `bakeoff evaluators levenshtein`" in told
+    assert "`meteor`: there is no such evaluator" in told
+    assert "bakeoff evaluators moderation" in told
+
+
+def test_factuality_passes_on_every_category_but_disagreement(folder: Path, tmp_path: Path) -> None:
+    rows, told = carried(
+        folder, tmp_path, tests=[{"vars": {"q": "x"}, "assert": [{"type": "factuality", "value": "Paris"}]}]
+    )
+    assert rows[0]["metadata"]["checks"] == [{"factuality": {"expected": "Paris", "as_score": True, "threshold": 0.4}}]
+    assert "not carried" not in told
+    assert "every category but `disagree` passes" in told
+
+
+def test_metrics_that_cannot_be_kept_are_told(folder: Path, tmp_path: Path) -> None:
+    asserts = [
+        {"type": "similar", "value": "x", "metric": "near"},
+        {"type": "contains", "value": "x", "metricOnly": True, "metric": "m"},
+        {"type": "assert-set", "assert": [{"type": "contains", "value": "x", "metric": "inner"}]},
+    ]
+    _, told = carried(folder, tmp_path, tests=[{"vars": {"q": "x"}, "assert": asserts}])
+    assert "`similar` counts 1 or 0 towards its metric" in told
+    assert "it is `metricOnly`" in told
+    assert "its `metric` is left out, since it stands in an assert-set" in told
+
+
+def test_secrets_in_addresses_are_neither_printed_nor_written(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = {
+        "prompts": ["hi", "exec:./p.sh --token=sk-abcdefghijklmnop1234"],
+        "providers": [
+            "openai:gpt-4o-mini",
+            "https://ann:pa55w0rd@api.example.com/v1?key=plainsecret",
+            {"id": "wss://bob@host.example/x?sig=othersecret", "config": {}},
+        ],
+        "tests": ["https://docs.example.com/sheet?token=thirdsecret"],
+    }
+    (folder / "c.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(SystemExit) as caught:
+        main(["import", "promptfoo", str(folder / "c.yaml"), "-o", str(tmp_path / "out")])
+    assert caught.value.code == 0
+    seen = capsys.readouterr()
+    everything = seen.out + seen.err + (tmp_path / "out" / "experiment.yaml").read_text()
+    assert "https://api.example.com/v1?..." in everything
+    for secret in ("pa55w0rd", "plainsecret", "othersecret", "thirdsecret", "sk-abcdefghijklmnop1234"):
+        assert secret not in everything
 
 
 def test_the_experiment_of_the_whole_file_is_valid(

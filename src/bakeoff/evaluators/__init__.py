@@ -37,6 +37,7 @@ from bakeoff.evaluators._protocol import (
     ScoreKind,
     ScoreValue,
 )
+from bakeoff.evaluators._redact import redact_secrets
 from bakeoff.evaluators._registry import (
     CatalogueEntry,
     evaluator,
@@ -102,6 +103,7 @@ __all__ = [
     "passes",
     "position_bias",
     "redact_personal_data",
+    "redact_secrets",
     "redact_value",
     "run_sandboxed",
     "sandbox_problem",

@@ -112,8 +112,9 @@ def _rubric(value: Any, _: float | None) -> dict[str, Any]:
     return {"judge": {"question": f"Does the output meet this criterion?\n{_text(value)}"}}
 
 
-def _factuality(value: Any, threshold: float | None) -> dict[str, Any]:
-    return {"factuality": {"expected": _text(value), "threshold": 0.5 if threshold is None else threshold}}
+def _factuality(value: Any, _: float | None) -> dict[str, Any]:
+    # promptfoo passes every category but `disagree`; the lowest of the others has 0.4 points.
+    return {"factuality": {"expected": _text(value), "as_score": True, "threshold": 0.4}}
 
 
 def _context(kind: str, default: float) -> Callable[[Any, float | None], dict[str, Any]]:
@@ -167,10 +168,30 @@ _LOOSE = {
     "g-eval": "our own G-Eval prompt",
     "llm-rubric": "a yes/no judge with our own prompt",
     "model-graded-closedqa": "a judge with our own prompt",
-    "factuality": "a judge with our own prompt and points by category",
+    "factuality": "a judge with our own prompt; every category but `disagree` passes",
     "answer-relevance": "a judge's mark, not embeddings of questions",
     "context-faithfulness": "claims checked by a judge with our own prompt",
     "context-relevance": "passages checked by a judge with our own prompt",
+}
+_SCORED = {"similar", "rouge-n", "bleu", "g-eval", "answer-relevance", "context-faithfulness", "context-relevance"}
+"""Assertions whose score is a number; in promptfoo it is the number that counts towards a threshold, not the pass."""
+_ELSEWHERE = {
+    "classifier", "contains-html", "contains-sql", "contains-xml", "context-recall", "conversation-relevance",
+    "gleu", "guardrails", "human", "is-valid-function-call", "is-valid-openai-function-call",
+    "is-valid-openai-tools-call", "levenshtein", "max-score", "meteor", "moderation", "perplexity-score", "pi",
+    "rouge-l", "rouge-s", "search-rubric", "select-best", "tool-call-f1", "trace-error-spans", "trace-span-count",
+    "trace-span-duration",
+}  # fmt: skip
+"""Assertions of promptfoo that are not carried; in a CSV cell they are no expected answer either."""
+_BY_HAND = {
+    "moderation": "moderation",
+    "is-valid-openai-tools-call": "tool_calls",
+    "is-valid-function-call": "tool_calls",
+    "is-valid-openai-function-call": "tool_calls",
+    "tool-call-f1": "tool_calls",
+    "levenshtein": "levenshtein",
+    "rouge-l": "rouge",
+    "select-best": "pairwise",
 }
 
 
@@ -181,6 +202,8 @@ def checks_of(
     templates: Mapping[str, Any],
     files: Files,
     notes: Notes,
+    shares: bool = False,
+    nested: bool = False,
 ) -> list[dict[str, Any]]:
     """Turn the assertions of one test into checks; what cannot be carried is noted and left out.
 
@@ -190,6 +213,8 @@ def checks_of(
         templates: `assertionTemplates` of the file.
         files: Where `file://` values are read.
         notes: What is left out or changed.
+        shares: The test (or the set) has a threshold: scores count, not passes.
+        nested: They stand in an `assert-set`.
     """
     checks: list[dict[str, Any]] = []
     for raw in asserts:
@@ -200,7 +225,10 @@ def checks_of(
         try:
             if not isinstance(entry, dict) or not kind:
                 raise NotCarriedError(f"{str(raw)[:60]!r} is no assertion with a `type`")
-            checks.append(_check(kind, entry, inputs, templates=templates, files=files, notes=notes))
+            if nested and entry.get("metric"):
+                notes.change(f"assertion `{kind}`: its `metric` is left out, since it stands in an assert-set")
+                entry = {key: value for key, value in entry.items() if key != "metric"}
+            checks.append(_check(kind, entry, inputs, templates=templates, files=files, notes=notes, shares=shares))
         except (NotCarriedError, ValueError, TypeError) as error:
             notes.lose(f"assertion `{kind or '?'}`: {error}")
     return checks
@@ -219,16 +247,22 @@ def _check(
     templates: Mapping[str, Any],
     files: Files,
     notes: Notes,
+    shares: bool,
 ) -> dict[str, Any]:
     base = kind.removeprefix("not-")
     common = _common(kind, entry, inputs)
     if base == "assert-set":
-        parts = checks_of(listed(entry.get("assert")), inputs, templates=templates, files=files, notes=notes)
+        least = entry.get("threshold")
+        by_score = shares or least is not None
+        asserts = listed(entry.get("assert"))
+        parts = checks_of(
+            asserts, inputs, templates=templates, files=files, notes=notes, shares=by_score, nested=True
+        )  # fmt: skip
         if not parts:
             raise NotCarriedError("none of its assertions could be carried")
-        if entry.get("threshold") is None:
+        if not by_score:
             return _proven({"all": {"of": parts, **common}})
-        return _proven({"weighted": {"of": parts, "threshold": entry["threshold"], **common}})
+        return _proven({"weighted": {"of": parts, **({} if shares else {"threshold": least}), **common}})
     _refuse_programs(base, entry)
     for key in ("provider", "rubricPrompt", "config"):
         if entry.get(key):
@@ -239,13 +273,27 @@ def _check(
     if base in _LOOSE:
         notes.change(f"assertion `{base}` is measured by {_LOOSE[base]}")
     ((name, options),) = built.items()
-    options = options if isinstance(options, dict) else {_shorthand(name): options}
+    options = dict(options) if isinstance(options, dict) else {_shorthand(name): options}
+    if base in _SCORED:
+        _count_score(kind, options, common, notes, shares=shares)
     return _proven({name: {**options, **common}})
+
+
+def _count_score(kind: str, options: dict[str, Any], common: Mapping[str, Any], notes: Notes, *, shares: bool) -> None:
+    """Let the number itself count where promptfoo adds up scores; say where it cannot."""
+    if shares and not kind.startswith("not-"):
+        del options["threshold"]
+    elif shares:
+        notes.change(f"assertion `{kind}` counts 1 or 0 towards the threshold, not its score")
+    elif "name" in common:
+        notes.change(f"assertion `{kind}` counts 1 or 0 towards its metric, not its score")
 
 
 def _common(kind: str, entry: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Return what every check may have: turned round, a weight, a name."""
     common: dict[str, Any] = {"negate": True} if kind.startswith("not-") else {}
+    if entry.get("metricOnly"):
+        raise NotCarriedError("it is `metricOnly`; write the check under `evaluators`")
     weight = entry.get("weight")
     weight = 1 if weight is None else weight
     if isinstance(weight, bool) or not isinstance(weight, int | float):
@@ -266,6 +314,8 @@ def _refuse_programs(base: str, entry: Mapping[str, Any]) -> None:
     if base in _PROGRAMS:
         raise NotCarriedError(_PROGRAMS[base])
     if base not in _KNOWN:
+        if base in _BY_HAND:
+            raise NotCarriedError(f"not as a check of an item; see `bakeoff evaluators {_BY_HAND[base]}`")
         raise NotCarriedError("there is no such evaluator")
 
 
@@ -317,7 +367,7 @@ def assertion_of_text(text: str) -> dict[str, Any]:
     if text.startswith("file://"):
         return {"type": "python" if text.endswith(".py") else "javascript", "value": text}
     match = _PREFIX.match(text)
-    if match is None or (match.group(2) not in _KNOWN and match.group(2) not in _PROGRAMS):
+    if match is None or not any(match.group(2) in known for known in (_KNOWN, _PROGRAMS, _ELSEWHERE)):
         return {"type": "equals", "value": text}
     found: dict[str, Any] = {"type": f"{match.group(1) or ''}{match.group(2)}"}
     if match.group(4):
@@ -326,4 +376,6 @@ def assertion_of_text(text: str) -> dict[str, Any]:
         found["threshold"] = float(match.group(3))
     elif match.group(2) in ("latency", "cost", "perplexity") and match.group(4):
         found["threshold"] = float(match.group(4))
+    elif match.group(2) == "similar":
+        found["threshold"] = 0.8  # promptfoo's default in a table; elsewhere it is 0.75
     return found

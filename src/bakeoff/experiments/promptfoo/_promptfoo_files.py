@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from bakeoff.errors import BakeoffError, SpecError
+from bakeoff.evaluators import redact_secrets
 from bakeoff.prompts import Prompt
 
 if TYPE_CHECKING:
@@ -36,6 +37,15 @@ class _Yaml(yaml.SafeLoader):
     }
 
 
+_LOGIN = re.compile(r"(?i)(\b[a-z][a-z0-9+.-]{1,20}://)[^\s/@'\"]{1,300}@")
+_QUERY = re.compile(r"(?i)(\b[a-z][a-z0-9+.-]{1,20}://[^\s?#'\"]{1,2000})[?#][^\s'\"]+")
+
+
+def _without_secrets(text: str) -> str:
+    """Take login, query and whatever looks like a key out of what is printed and written down."""
+    return redact_secrets(_QUERY.sub(r"\1?...", _LOGIN.sub(r"\1", text)))
+
+
 class NotCarriedError(BakeoffError):
     """A part of a promptfoo file has no counterpart here; the message says why."""
 
@@ -49,10 +59,12 @@ class Notes:
 
     def lose(self, text: str) -> None:
         """Note what was left out."""
+        text = _without_secrets(text)
         self.lost[text] = self.lost.get(text, 0) + 1
 
     def change(self, text: str) -> None:
         """Note what means something else now."""
+        text = _without_secrets(text)
         self.changed[text] = self.changed.get(text, 0) + 1
 
 

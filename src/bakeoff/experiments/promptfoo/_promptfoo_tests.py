@@ -48,12 +48,15 @@ def _row(
     files: Files,
     notes: Notes,
 ) -> dict[str, Any]:
-    checks = checks_of(listed(test.get("assert")), inputs, templates=templates, files=files, notes=notes)
+    threshold = test.get("threshold")
+    by_score = isinstance(threshold, int | float) and not isinstance(threshold, bool)
+    checks = checks_of(
+        listed(test.get("assert")), inputs, templates=templates, files=files, notes=notes, shares=by_score
+    )  # fmt: skip
     metadata: dict[str, Any] = dict(test["metadata"]) if isinstance(test.get("metadata"), dict) else {}
     if test.get("description"):
         metadata["description"] = str(test["description"])
-    threshold = test.get("threshold")
-    if isinstance(threshold, int | float) and not isinstance(threshold, bool):
+    if isinstance(threshold, int | float) and by_score:
         metadata["checks"] = {"checks": checks, "threshold": min(max(float(threshold), 0.0), 1.0)}
     else:
         metadata["checks"] = checks
