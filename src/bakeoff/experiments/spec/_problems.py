@@ -72,7 +72,8 @@ def _plainly(kind: str, message: str, key: Key, value: Any, model: type[BaseMode
     if kind in ("dict_type", "mapping_type", "model_type", "model_attributes_type"):
         allowed = _fields_at(model, key)
         told = f" with keys such as {', '.join(allowed[:6])}" if allowed else " of names"
-        return f"must be a mapping{told}", f"write `{name}: {{{allowed[0] if allowed else 'NAME'}: ...}}`"
+        lead = f"{name}:" if key and isinstance(key[-1], str) else "-"
+        return f"must be a mapping{told}", f"write `{lead} {{{allowed[0] if allowed else 'NAME'}: ...}}`"
     if kind == "list_type":
         return "must be a list", f"write `{name}: [...]`, or one `- ...` a line"
     if kind in ("int_parsing", "int_type", "int_from_float"):
