@@ -6,14 +6,12 @@ Every face - command line, dashboard, notebook, report, gate, MLflow - renders w
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import combinations
-from math import isnan, nan
+from math import nan
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
-from bakeoff.errors import SpecError, StatsError
-from bakeoff.experiments.analysis._answer import Analysis, Comparison, MetricAnalysis, Resources, VariantScore
+from bakeoff.errors import SpecError
+from bakeoff.experiments.analysis._answer import Analysis, Comparison, MetricAnalysis, Resources
+from bakeoff.experiments.analysis._comparisons import comparisons_of, confirmation_of
 from bakeoff.experiments.analysis._cube import ItemInfo, ScoreCube, item_info, score_cubes
 from bakeoff.experiments.analysis._escalated import read_escalated
 from bakeoff.experiments.analysis._family import correct_together, metric_shares
@@ -23,19 +21,15 @@ from bakeoff.experiments.analysis._health import duplicate_warnings, health_warn
 from bakeoff.experiments.analysis._question import Question
 from bakeoff.experiments.analysis._resources import read_resources
 from bakeoff.experiments.analysis._saved import allocation_words
+from bakeoff.experiments.analysis._scores import kind_of, stat_kind, tied_variants, variant_scores
 from bakeoff.experiments.analysis._segments import segment_of
-from bakeoff.experiments.analysis._watched import Watch, watch_of, watched_differences, watched_estimate
-from bakeoff.experiments.analysis._wording import comparison_words, verdict_label
-from bakeoff.stats import Difference, Estimate, adjust, compare, decide, summarize, tied_set
+from bakeoff.experiments.analysis._watched import Watch, watch_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from numpy.typing import NDArray
+    from collections.abc import Sequence
 
     from bakeoff.experiments.store._manifest import Manifest
     from bakeoff.experiments.store._store import LocalStore
-    from bakeoff.stats import Kind
 
 __all__ = ["analyse", "analyse_cubes"]
 
@@ -94,7 +88,7 @@ def analyse(
         *version_warnings(store, manifest),
         *duplicate_warnings(store, manifest, items),
     )
-    confirmed = _confirmation(cubes.get(manifest.primary), analysed, manifest, plan, items, watch)
+    confirmed = confirmation_of(cubes.get(manifest.primary), analysed, manifest, plan, items, watch)
     answer = _assemble(manifest, plan, analysed, resources, warnings, confirmed, watch)
     decides = cubes.get(manifest.primary)
     if decides is None or decides.is_label or watch is not None:
@@ -217,7 +211,7 @@ def _metric(
         (m for m in manifest.metrics if cube.metric.startswith(f"{m.metric}.")), None
     )
     direction = head.higher_is_better if head is not None else True
-    kind = _kind(cube, head.score_kind if head is not None else None)
+    kind = kind_of(cube, head.score_kind if head is not None else None)
     role: Literal["primary", "guardrail", "other"] = "other"
     if cube.metric == manifest.primary:
         role = "primary"
@@ -230,8 +224,8 @@ def _metric(
     comparisons: tuple[Comparison, ...] = ()
     if kind != "label":
         declared = head.score_kind if head is not None else None
-        asked = _stat_kind(declared or "continuous") if role == "primary" else _stat_kind(kind)
-        comparisons = _comparisons(cube, kind, plan, items, direction, watch, share, decided_as=asked)
+        asked = stat_kind(declared or "continuous") if role == "primary" else stat_kind(kind)
+        comparisons = comparisons_of(cube, kind, plan, items, direction, watch, share, decided_as=asked)
         if cube.metric in plan.guardrails:  # the metric that decides may be one, too
             comparisons = tuple(guarded(c, plan, direction, watched=watch is not None) for c in comparisons)
     return MetricAnalysis(
@@ -240,244 +234,7 @@ def _metric(
         higher_is_better=direction,
         unit=head.unit if head is not None else "",
         role=role,
-        scores=_scores(cube, kind, plan, items, watch, higher_is_better=direction is not False),
+        scores=variant_scores(cube, kind, plan, items, watch, higher_is_better=direction is not False),
         comparisons=comparisons,
-        tied=_tied(cube, items, plan, direction) if tied and role == "primary" and watch is None else (),
+        tied=tied_variants(cube, items, plan, direction) if tied and role == "primary" and watch is None else (),
     )
-
-
-_MOST_TIED = 1_000_000
-"""Variants x items up to which the tied set is worked out: it takes about a second there."""
-
-
-def _tied(cube: ScoreCube, items: ItemInfo, plan: Question, direction: bool | None) -> tuple[str, ...]:
-    """Return the variants that are statistically indistinguishable from the best."""
-    if direction is None or cube.is_label or len(cube.variants) < 3 or cube.values[:, :, 0].size > _MOST_TIED:
-        return ()
-    found = tied_set(
-        {name: cube.of(name) for name in cube.variants},
-        higher_is_better=direction,
-        clusters=items.clusters,
-        confidence=1 - plan.alpha,
-        resamples=1999,
-        rng=plan.seed,
-    )
-    return found.tied if found.reason is None else ()
-
-
-def _kind(cube: ScoreCube, declared: str | None) -> Literal["binary", "bounded", "continuous", "label"]:
-    if cube.is_label:
-        return "label"
-    if cube.is_binary:
-        return "binary"
-    present = cube.values[~np.isnan(cube.values)]
-    if declared in ("binary", "bounded") and present.size and present.min() >= 0 and present.max() <= 1:
-        return "bounded"
-    return "continuous"
-
-
-def _scores(
-    cube: ScoreCube, kind: str, plan: Question, items: ItemInfo, watch: Watch | None, *, higher_is_better: bool
-) -> tuple[VariantScore, ...]:
-    counted = cube if watch is None else replace(cube, values=cube.values[:, watch.searched])
-    planned = counted.values.shape[1] * counted.values.shape[2]
-    rows: list[VariantScore] = []
-    for variant in cube.variants:
-        scores = counted.of(variant)
-        present = ~np.isnan(scores)
-        if kind == "label":
-            estimate = Estimate(estimate=nan, low=nan, high=nan, n=0, method="none", reason="a label has no mean")
-        elif watch is not None:
-            estimate = watched_estimate(cube.of(variant), watch, items, kind=_stat_kind(kind), alpha=plan.alpha)
-        else:
-            estimate = summarize(
-                scores, kind=_stat_kind(kind), clusters=items.clusters, weights=items.weights, confidence=1 - plan.alpha
-            )
-        labels = dict(cube.labels.get(variant, {}))
-        n_scored = sum(labels.values()) if labels else int(present.sum())
-        n_items = int(present.any(axis=1).sum()) if scores.ndim == 2 else int(present.sum())
-        rows.append(
-            VariantScore(
-                variant=variant,
-                estimate=estimate,
-                n_items=min(n_scored, cube.values.shape[1]) if labels else n_items,
-                n_missing=planned - n_scored,
-                rank=0,
-                labels=labels,
-            )
-        )
-    sign = -1 if higher_is_better else 1
-    values = [sign * row.estimate.estimate for row in rows]
-    return tuple(
-        replace(row, rank=1 + sum(other < value for other in values) if not isnan(value) else len(rows))
-        for row, value in zip(rows, values, strict=True)
-    )
-
-
-def _stat_kind(kind: str) -> Kind:
-    return "binary" if kind == "binary" else "bounded" if kind == "bounded" else "continuous"
-
-
-def _comparisons(
-    cube: ScoreCube,
-    kind: str,
-    plan: Question,
-    items: ItemInfo,
-    direction: bool | None,
-    watch: Watch | None,
-    share: float,
-    *,
-    decided_as: Kind,
-) -> tuple[Comparison, ...]:
-    higher_is_better = direction is not False
-    if plan.explicit:
-        pairs = list(plan.explicit)
-    elif plan.pairs == "all":
-        pairs = [(b, a) for a, b in combinations(cube.variants, 2)]
-    else:
-        pairs = [(variant, plan.baseline) for variant in cube.variants if variant != plan.baseline]
-    if watch is not None:
-        watched = watched_differences(
-            cube,
-            pairs,
-            watch,
-            items,
-            kind=decided_as if watch.adaptive else _stat_kind(kind),  # as the allocation did: its decisions stand
-            alpha=plan.alpha,
-            alternative=plan.alternative,
-            margin=plan.margin,
-            higher_is_better=higher_is_better,
-            share=share,
-        )
-        seen = replace(cube, values=cube.values[:, watch.searched])
-        return tuple(
-            _row(seen, candidate, baseline, replace(difference, kind=_stat_kind(kind)), direction)
-            for (candidate, baseline), difference in zip(pairs, watched, strict=True)
-        )
-    differences = [
-        _compared(cube, candidate, baseline, kind, plan, items, higher_is_better=higher_is_better)
-        for candidate, baseline in pairs
-    ]
-    adjusted = adjust([d.p_value for d in differences], method=plan.correction)
-    rows: list[Comparison] = []
-    for (candidate, baseline), difference, p in zip(pairs, differences, adjusted, strict=True):
-        corrected = replace(difference, p_adjusted=float(p))
-        level = plan.alpha if plan.correction == "none" else plan.alpha / len(pairs)
-        verdict = decide(
-            corrected, alpha=plan.alpha, margin=plan.margin, higher_is_better=higher_is_better, level=level
-        )
-        rows.append(_row(cube, candidate, baseline, replace(corrected, verdict=verdict), direction))
-    return tuple(rows)
-
-
-def _compared(
-    cube: ScoreCube,
-    candidate: str,
-    baseline: str,
-    kind: str,
-    plan: Question,
-    items: ItemInfo,
-    *,
-    higher_is_better: bool,
-) -> Difference:
-    options = {"interval": plan.interval, "test": plan.test}
-    try:
-        return _compare(cube, candidate, baseline, kind, plan, items, higher_is_better, options)
-    except StatsError as error:
-        if plan.interval is None and plan.test is None:
-            raise
-        # An old run stays readable: the method it asks for does not fit its data.
-        found = _compare(cube, candidate, baseline, kind, plan, items, higher_is_better, {})
-        note = f"the declared method was not used: {error}"
-        return replace(found, warnings=(*found.warnings, note))
-
-
-def _compare(
-    cube: ScoreCube,
-    candidate: str,
-    baseline: str,
-    kind: str,
-    plan: Question,
-    items: ItemInfo,
-    higher_is_better: bool,
-    options: Mapping[str, str | None],
-) -> Difference:
-    return compare(
-        cube.of(candidate),
-        cube.of(baseline),
-        kind=_stat_kind(kind),
-        clusters=items.clusters,
-        weights=items.weights,
-        confidence=1 - plan.alpha,
-        alternative=plan.alternative,
-        margin=plan.margin,
-        higher_is_better=higher_is_better,
-        interval=options.get("interval"),
-        test=options.get("test"),
-        rng=plan.seed,
-    )
-
-
-def _row(cube: ScoreCube, candidate: str, baseline: str, difference: Difference, direction: bool | None) -> Comparison:
-    better, worse, same = _flips(cube.of(candidate), cube.of(baseline), higher_is_better=direction is not False)
-    word = difference.verdict.word if difference.verdict is not None else "inconclusive"
-    return Comparison(
-        metric=cube.metric,
-        candidate=candidate,
-        baseline=baseline,
-        difference=difference,
-        improved=better,
-        regressed=worse,
-        same=same,
-        label=verdict_label(word, direction),
-        words=comparison_words(difference, candidate, baseline, cube.metric, direction),
-    )
-
-
-def _confirmation(
-    cube: ScoreCube | None,
-    analysed: Sequence[MetricAnalysis],
-    manifest: Manifest,
-    plan: Question,
-    items: ItemInfo,
-    watch: Watch | None,
-) -> Comparison | None:
-    """Compare the selected winner with its rival on the held-out items, with plain methods: nobody looked there."""
-    done = next((entry for entry in manifest.decisions if entry.get("kind") == "confirmed"), None)
-    if cube is None or watch is None or done is None or not len(watch.held_out):
-        return None
-    winner = str(done["variant"])
-    rival = plan.baseline if winner != plan.baseline else next(name for name in cube.variants if name != winner)
-    primary = next(metric for metric in analysed if metric.metric == cube.metric)
-    held = watch.held_out
-    part = replace(cube, values=cube.values[:, held])
-    kept = ItemInfo(
-        ids=items.ids[held],
-        clusters=None if items.clusters is None else items.clusters[held],
-        weights=None if items.weights is None else items.weights[held],
-    )
-    higher = primary.higher_is_better is not False
-    difference = _compared(part, winner, rival, primary.kind, plan, kept, higher_is_better=higher)
-    found = _row(part, winner, rival, difference, primary.higher_is_better)
-    return replace(found, words=f"On the {len(held):,} items held out to confirm the choice: {found.words}")
-
-
-def _flips(
-    candidate: NDArray[np.float64], baseline: NDArray[np.float64], *, higher_is_better: bool
-) -> tuple[int, int, int]:
-    """Count items on which the candidate's mean is higher, lower, equal."""
-
-    def means(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        if scores.ndim == 1:
-            return scores
-        counted = (~np.isnan(scores)).sum(axis=1)
-        return np.divide(np.nansum(scores, axis=1), counted, out=np.full(len(scores), nan), where=counted > 0)
-
-    gaps = means(candidate) - means(baseline)
-    gaps = gaps[~np.isnan(gaps)]
-    noise = 2e-14 * max(
-        (float(np.abs(side[~np.isnan(side)]).max(initial=0.0)) for side in (candidate, baseline)), default=0.0
-    )
-    up, down = int((gaps > noise).sum()), int((gaps < -noise).sum())
-    same = len(gaps) - up - down
-    return (up, down, same) if higher_is_better else (down, up, same)
