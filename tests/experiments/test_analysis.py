@@ -266,4 +266,5 @@ async def test_words_say_what_the_corrected_test_says(store: LocalStore) -> None
     rows = [metric.comparisons[0] for metric in analysis.metrics]
     assert [row.difference.p_value for row in rows] == pytest.approx([1 / 32] * 3)
     assert [row.label for row in rows] == ["better", "inconclusive", "inconclusive"]
+    assert analysis.corrects(analysis.metrics[0]), "its family are the other metrics"
     assert [" is better than " in row.words for row in rows] == [True, False, False]

@@ -89,7 +89,7 @@ def hero(analysis: Analysis, metric: MetricAnalysis, *, title: str = "") -> str:
         f"{analysis.n_items:,} items" + (f" × {analysis.repeats} repeats" if analysis.repeats > 1 else ""),
         f"{100 * analysis.confidence:g}% intervals",
         *([f"margin {_amount(analysis.margin, metric)}"] if analysis.margin is not None else []),
-        *([f"corrected by {analysis.correction}"] if len(labels) > 1 and analysis.correction != "none" else []),
+        *([f"corrected by {analysis.correction}"] if analysis.corrects(metric) else []),
     ]
     eyebrow = "".join(f"<span>{h(fact, 120)}</span>" for fact in facts)
     simulated = chip("simulated", "other") if analysis.is_simulated else ""

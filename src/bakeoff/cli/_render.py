@@ -204,7 +204,7 @@ def _comparisons(analysis: Analysis, metric: MetricAnalysis, *, words: bool) -> 
                 f"{c.difference.method}, {c.difference.test}",
             ]
         )
-    correction = f", p adjusted by {analysis.correction}" if len(rows) > 1 and analysis.correction != "none" else ""
+    correction = f", p adjusted by {analysis.correction}" if analysis.corrects(metric) else ""
     columns = ["verdict", "pair", "difference", "interval", "p", "items", "method"]
     table(f"{metric.metric}: paired by item{correction}", columns, rows, right=(2, 3, 4))
     if words:

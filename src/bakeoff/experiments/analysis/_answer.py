@@ -138,6 +138,13 @@ class Analysis:
     segments: tuple[Segment, ...] = ()
     """The primary metric by value of each declared metadata field."""
 
+    def corrects(self, metric: MetricAnalysis) -> bool:
+        """Say whether p-values of a metric were adjusted for other comparisons, its own or those of other metrics."""
+        found = [(c.difference.p_value, c.difference.p_adjusted) for c in metric.comparisons]
+        return self.correction != "none" and (
+            len(found) > 1 or any(one != other and not isnan(one) for one, other in found)
+        )
+
     def metric(self, name: str | None = None) -> MetricAnalysis:
         """Return one metric; the primary one when no name is given.
 
