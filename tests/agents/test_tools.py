@@ -152,6 +152,35 @@ async def test_recorded_results_are_replayed_and_the_tool_is_left_alone(tmp_path
         resolve_agent({"model": "m/m", **section}, name="a", callables=TOOLS, base_dir=tmp_path)
 
 
+async def test_variants_that_call_at_the_same_time_see_the_same_world(tmp_path: Path) -> None:
+    made: list[int] = []
+
+    async def clock() -> str:
+        """Tell the time."""
+        made.append(1)
+        await asyncio.sleep(0.02)
+        return f"tick {len(made)}"
+
+    section = {"tools": {"clock": {"python": "t:clock", "record": "recorded"}}}
+    scripts = [Script([calling(("clock", {})), "done"]) for _ in range(4)]
+    # As in a run: every variant is loaded before the first trial.
+    results = await asyncio.gather(
+        *(run(section, script, callables={"t:clock": clock}, base_dir=tmp_path) for script in scripts)
+    )
+    assert [script.requests[1].messages[-1]["content"] for script in scripts] == ["tick 1"] * 4
+    assert sorted(spans(result, "tool")[0]["outcome"] for result in results) == ["ok", *["replayed"] * 3]
+    assert len((tmp_path / "recorded" / "clock.jsonl").read_bytes().splitlines()) == 1
+
+
+async def test_a_value_error_of_a_tool_is_its_own_and_no_fault_of_the_arguments() -> None:
+    def order(number: int) -> str:
+        """Look an order up."""
+        raise ValueError(f"there is no order {number}")
+
+    outcome = await call_tool(FunctionTool(order), "order", '{"number": 12}', ABOUT)
+    assert (outcome.kind, outcome.text) == ("raised", "Error: ValueError: there is no order 12")
+
+
 def test_the_schema_comes_from_type_hints() -> None:
     tool = FunctionTool(place)
     assert tool.description == "Look a place up."
@@ -232,3 +261,50 @@ components: {schemas: {Change: {type: object, required: [note], properties: {not
     assert "HTTP 404" in spans(result, "tool")[2]["output"]
     with pytest.raises(SpecError, match="has no operation 'gone'; it has changeOrder"):
         resolve_agent({"model": "m/m", "tools": {"o": {**tool, "operation": "gone"}}}, name="a", base_dir=tmp_path)
+
+
+async def test_an_operation_takes_lists_composed_bodies_and_no_way_out_of_its_path(tmp_path: Path) -> None:
+    seen: list[Any] = []
+
+    async def anything(request: web.Request) -> web.Response:
+        seen.append((request.path, request.query.getall("tag", []), await request.json()))
+        return web.json_response({})
+
+    app = web.Application()
+    app.router.add_route("*", "/{rest:.*}", anything)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    (tmp_path / "api.yaml").write_text("""
+openapi: 3.1.0
+paths:
+  /orders/{id}:
+    parameters: [{name: id, in: path, required: true, schema: {type: string}}]
+    put:
+      operationId: putOrder
+      parameters: [{name: tag, in: query, schema: {type: array, items: {type: string}}}]
+      requestBody:
+        content:
+          application/json:
+            schema: {allOf: [{$ref: '#/components/schemas/Base'}, {properties: {colour: {type: string}}}]}
+components: {schemas: {Base: {type: object, required: [id], properties: {id: {type: string}}}}}
+""")
+    tool = {"openapi": "api.yaml", "operation": "putOrder", "base_url": f"http://127.0.0.1:{runner.addresses[0][1]}"}
+    good = {"id": "5", "colour": "red", "tag": ["a", "b"]}
+    client = Script([calling(("o", good)), calling(("o", {**good, "id": ".."})), "done"])
+    try:
+        result = await run({"tools": {"o": tool}}, client, base_dir=tmp_path)
+    finally:
+        await runner.cleanup()
+    # OpenAPI 3.1, 4.8.12: style `form` with `explode` is the default of a query parameter.
+    assert seen == [("/orders/5", ["a", "b"], {"id": "5", "colour": "red"})]
+    assert [span["outcome"] for span in spans(result, "tool")] == ["ok", "bad_arguments"]
+
+
+def test_an_address_from_the_environment_is_in_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP", "user:hunter2@shop")
+    (tmp_path / "api.yaml").write_text("paths: {/: {get: {operationId: a}}}")
+    tool = {"openapi": "api.yaml", "operation": "a", "base_url": "${SHOP}/v1"}
+    with pytest.raises(SpecError, match=r"must begin with http:// or https://") as caught:
+        resolve_agent({"model": "m/m", "tools": {"o": tool}}, name="a", base_dir=tmp_path)
+    assert "hunter2" not in str(caught.value)

@@ -103,6 +103,35 @@ async def test_connections_are_kept(server: RawServer, transport: Transport) -> 
     assert server.connections <= 8
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("said", "text", "arguments"),
+    [
+        # The field `refusal` of OpenAI's chat completions; arguments as an object, as Ollama's own API has them.
+        ({"content": None, "refusal": "I will not."}, "I will not.", []),
+        (
+            {"tool_calls": [{"index": 0, "id": "c", "function": {"name": "f", "arguments": {"id": 9}}}]},
+            "",
+            ['{"id": 9}'],
+        ),
+    ],
+)
+async def test_refusals_and_arguments_as_objects_are_read(
+    said: dict[str, object], text: str, arguments: list[str], stream: bool, server: RawServer, transport: Transport
+) -> None:
+    async def answer(writer: Writer) -> None:
+        if stream:
+            event = json.dumps({"choices": [{"delta": said, "finish_reason": "stop"}]}).encode()
+            writer.write(CHUNKED + piece(b"data: " + event + b"\n\ndata: [DONE]\n\n") + b"0\r\n\r\n")
+        else:
+            writer.write(whole(json.dumps({"choices": [{"message": said, "finish_reason": "stop"}]}).encode()))
+
+    server.behaviour = answer
+    got = await transport.send(request(server, stream=stream))
+    assert got.text == text
+    assert [call["function"]["arguments"] for call in got.tool_calls] == arguments
+
+
 async def test_a_hang_ends_at_the_limit(server: RawServer, transport: Transport) -> None:
     server.behaviour = lambda _: asyncio.sleep(30)
     started = time.perf_counter()

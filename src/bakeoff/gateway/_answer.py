@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -86,6 +87,13 @@ def _split_thought(text: str) -> tuple[str | None, str]:
     return (match.group(1), match.group(2)) if match else (None, text)
 
 
+def _arguments(value: object) -> str:
+    """Return the arguments of a call as text: a few servers send the object itself."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value) if isinstance(value, dict) else "{}"
+
+
 def _tool_call(call: Mapping[str, Any]) -> dict[str, Any]:
     function = call.get("function") or {}
     arguments = function.get("arguments")
@@ -94,7 +102,7 @@ def _tool_call(call: Mapping[str, Any]) -> dict[str, Any]:
         "type": "function",
         "function": {
             "name": function.get("name") or "",
-            "arguments": arguments if isinstance(arguments, str) else "{}",
+            "arguments": _arguments(arguments),
         },
     }
 
@@ -113,7 +121,7 @@ def read_completion(data: object) -> Draft:
     message = choices[0].get("message")
     if not isinstance(message, dict):
         raise UnreadableError("a choice without a message")
-    text = _text(message.get("content"))
+    text = _text(message.get("content")) or _text(message.get("refusal"))
     reasoning = message.get("reasoning_content") or message.get("reasoning")
     if reasoning is None:
         reasoning, text = _split_thought(text)
@@ -182,7 +190,7 @@ class StreamDraft:
 
     def _add_delta(self, delta: Mapping[str, Any]) -> bool:
         wrote = False
-        text = _text(delta.get("content"))
+        text = _text(delta.get("content")) or _text(delta.get("refusal"))
         if text:
             self._text.append(text)
             wrote = True
@@ -202,7 +210,7 @@ class StreamDraft:
         call["id"] = call["id"] or piece.get("id") or ""
         call["name"] = call["name"] or function.get("name") or ""
         if function.get("arguments"):
-            call["arguments"].append(function["arguments"])
+            call["arguments"].append(_arguments(function["arguments"]))
 
     def draft(self) -> Draft:
         """Return what was put together so far."""

@@ -56,8 +56,8 @@ class OpenApiTool:
         self._secrets = [os.environ[key] for key in re.findall(r"\$\{(\w+)\}", base) if os.environ[key]]
         self._base = re.sub(r"\$\{(\w+)\}", lambda match: os.environ[match[1]], base).rstrip("/")
         if not self._base.startswith(("http://", "https://")):
-            raise SpecError(f"tool {name!r}: the address {self._base!r} must begin with http:// or https://")
-        self._places: dict[str, str] = {}
+            raise SpecError(f"tool {name!r}: the address {base!r} must begin with http:// or https://")
+        self._places: dict[str, set[str]] = {}
         self.schema: Mapping[str, Any] = self._schema(document, operation, shared)
         import jsonschema
 
@@ -68,20 +68,20 @@ class OpenApiTool:
     ) -> dict[str, Any]:
         properties: dict[str, Any] = {}
         required: list[str] = []
-        for raw in [*shared, *operation.get("parameters", [])]:
+        for raw in [*shared, *(operation.get("parameters") or [])]:
             parameter = _resolved(raw, document)
             properties[parameter["name"]] = _inlined(parameter.get("schema", {}), document)
-            self._places[parameter["name"]] = parameter.get("in", "query")
+            self._places[parameter["name"]] = {parameter.get("in", "query")}
             if parameter.get("required"):
                 required.append(parameter["name"])
-        body = _resolved(operation.get("requestBody", {}), document)
+        body = _resolved(operation.get("requestBody") or {}, document)
         content = body.get("content", {}).get("application/json", {}).get("schema")
         if content is not None:
-            schema = _inlined(content, document)
-            for key, value in schema.get("properties", {}).items():
-                properties[key] = value
-                self._places[key] = "body"
-            required += schema.get("required", []) if body.get("required", True) else []
+            fields, needed = _fields(_inlined(content, document))
+            for key, value in fields.items():
+                properties.setdefault(key, value)
+                self._places.setdefault(key, set()).add("body")  # the id of a path often stands in the body, too
+            required += needed if body.get("required", True) else []
         return {
             "type": "object",
             "properties": properties,
@@ -96,9 +96,12 @@ class OpenApiTool:
             raise ToolProblem(f"the arguments are wrong: {'; '.join(problems[:5])}", "bad_arguments")
         by_place: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "header": {}, "body": {}, "cookie": {}}
         for key, value in arguments.items():
-            by_place[self._places[key]][key] = value
+            for place in self._places[key]:
+                by_place[place][key] = value
         path = self._path
         for key, value in by_place["path"].items():
+            if str(value) in ("", ".", ".."):  # would make it the address of something else
+                raise ToolProblem(f"the arguments are wrong: {key!r} cannot be {value!r}", "bad_arguments")
             path = path.replace("{" + key + "}", quote(str(value), safe=""))
         import aiohttp
 
@@ -118,7 +121,7 @@ class OpenApiTool:
             session.request(
                 self._method,
                 f"{self._base}{path}",
-                params={key: _plain(value) for key, value in by_place["query"].items()},
+                params=[(key, text) for key, value in by_place["query"].items() for text in _query(value)],
                 headers={key: str(value) for key, value in by_place["header"].items()},
                 json=dict(by_place["body"]) or None,
             ) as answer,
@@ -129,8 +132,21 @@ class OpenApiTool:
             return text
 
 
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+def _query(value: Any) -> list[str]:
+    """Return a query parameter as OpenAPI writes it when the document does not say: a list by repeating the name."""
+    values = value if isinstance(value, list) else [value]
+    return [one if isinstance(one, str) else json.dumps(one) for one in values]
+
+
+def _fields(schema: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return the fields of a JSON body, and those that are needed; those of `allOf` together."""
+    properties: dict[str, Any] = {}
+    required: list[str] = []
+    for part in schema.get("allOf") or ():
+        fields, needed = _fields(part) if isinstance(part, dict) else ({}, [])
+        properties |= fields
+        required += needed
+    return {**properties, **schema.get("properties", {})}, [*required, *schema.get("required", [])]
 
 
 def _document(path: Path) -> dict[str, Any]:
@@ -153,7 +169,7 @@ def _operation(document: dict[str, Any], wanted: str) -> tuple[str, str, dict[st
             if not isinstance(operation, dict):
                 continue
             if operation.get("operationId") == wanted:
-                return method.upper(), path, operation, entry.get("parameters", [])
+                return method.upper(), path, operation, entry.get("parameters") or []
             known.append(str(operation.get("operationId")))
     raise SpecError(f"the OpenAPI document has no operation {wanted!r}; it has {', '.join(known[:20]) or 'none'}")
 

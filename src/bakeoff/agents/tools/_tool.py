@@ -6,7 +6,7 @@ import asyncio
 import functools
 import inspect
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import orjson
@@ -112,29 +112,48 @@ async def call_tool(
         return ToolOutcome(text=f"There is no tool {name!r}.", kind="unknown_tool")
     try:
         given = json.loads(arguments) if arguments.strip() else {}
-        if not isinstance(given, dict):
-            raise ToolProblem(f"the arguments must be a JSON object, got {type(given).__name__}", "bad_arguments")
-        key = None
-        if tool.recording is not None:
-            key = tool.recording.key(tool.name, given, context, occurrence)
+    except (ValueError, RecursionError) as error:
+        return ToolOutcome(text=f"Error: the arguments are not JSON: {error}"[:500], kind="bad_arguments")
+    if not isinstance(given, dict):
+        told = f"Error: the arguments must be a JSON object, got {type(given).__name__}"
+        return ToolOutcome(text=told, kind="bad_arguments")
+    try:
+        if tool.recording is None:
+            return await _make(tool, given, context)
+        key = tool.recording.key(tool.name, given, context, occurrence)
+        async with tool.recording.alone(key):
             if key in tool.recording:
                 return ToolOutcome(text=_cut(tool.recording[key], tool.max_chars)[0], kind="replayed")
-        async with asyncio.timeout(tool.timeout_s):
+            outcome = await _make(tool, given, context)
+            if outcome.failed:
+                return outcome
+            return replace(outcome, text=tool.recording.add(key, outcome.text))
+    except ProviderError:  # a model that a tool needs: infrastructure, not an outcome of the agent
+        raise
+    except Exception as error:  # noqa: BLE001 - the results cannot be recorded, and the agent goes on
+        return _raised(error)
+
+
+async def _make(tool: Tool, given: Mapping[str, Any], context: ToolContext) -> ToolOutcome:
+    clock = asyncio.timeout(tool.timeout_s)
+    try:
+        async with clock:
             value = await tool.run(given, context)
         text, was_cut = _cut(as_text(value), tool.max_chars)
-        if tool.recording is not None and key is not None:
-            tool.recording.add(key, text)
         return ToolOutcome(text=text, kind="cut" if was_cut else "ok", value=value)
     except ToolProblem as problem:
         return ToolOutcome(text=f"Error: {problem}", kind=problem.kind)
-    except TimeoutError:
-        return ToolOutcome(text=f"Error: {name} gave no answer within {tool.timeout_s:g} s", kind="timeout")
-    except ProviderError:  # a model that a tool needs: infrastructure, not an outcome of the agent
+    except ProviderError:
         raise
-    except (ValueError, RecursionError) as error:
-        return ToolOutcome(text=f"Error: the arguments are not JSON: {error}"[:500], kind="bad_arguments")
     except Exception as error:  # noqa: BLE001 - a tool may fail in any way, and the agent goes on
-        return ToolOutcome(text=f"Error: {type(error).__name__}: {error}"[:2000], kind="raised")
+        if isinstance(error, TimeoutError) and clock.expired():
+            told = f"Error: {tool.name} gave no answer within {tool.timeout_s:g} s"
+            return ToolOutcome(text=told, kind="timeout")
+        return _raised(error)
+
+
+def _raised(error: Exception) -> ToolOutcome:
+    return ToolOutcome(text=f"Error: {type(error).__name__}: {error}"[:2000], kind="raised")
 
 
 def as_text(value: Any) -> str:
