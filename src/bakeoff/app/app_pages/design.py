@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["draw"]
 
+_MOST_SAID = 4
+
 _EXAMPLE = "Example: two prompts, simulated model"
 _HISTORY = "design_history"
 _STEPS_BACK = 60
@@ -258,13 +260,14 @@ def _planner(checked: Checked) -> None:
         (f"{plan.calls:,}", "calls"),
     ]
     body = "".join(f"<div><b>{h(v)}</b><span>{h(c)}</span></div>" for v, c in cells)
-    notes = "".join(f'<div class="bo-soft" style="margin-top:.4rem">⚠ {h(w, 300)}</div>' for w in plan.warnings)
+    said = "".join(f'<div class="bo-soft" style="margin-top:.4rem">{h(m, 300)}</div>' for m in plan.more[:_MOST_SAID])
+    notes = said + "".join(f'<div class="bo-soft" style="margin-top:.4rem">⚠ {h(w, 300)}</div>' for w in plan.warnings)
     _state.html(
         _parts.wrap(
             f'<div class="bo-card"><div class="bo-label">This experiment</div><div class="bo-plan">{body}'
             f'<div class="wide"><span>Smallest difference it can detect</span><b style="font-size:1.5rem">'
             f"{h(smallest if plan.detectable == plan.detectable else '–')}</b>"
-            f"<span>{h(plan.sentence, 300)}</span></div>"
+            f"<span>{h(plan.sentence, 420)}</span></div>"
             f"</div>{notes}</div>"
         )
     )
