@@ -284,3 +284,11 @@ def test_a_value_of_the_wrong_type_is_told_in_words_of_the_file(
     assert fix in found
     assert "instance of" not in found
     assert "parse" not in found
+
+
+def test_a_guard_without_a_key_is_said_too(tmp_path: Path) -> None:
+    guard = (
+        "guards: [{check: {judge: {question: Is it polite, model: openai/gpt-5-mini}}, side: output, action: block}]\n"
+    )
+    (found,) = problems(tmp_path, GOOD + guard, env={})
+    assert "guards.0: the model 'openai/gpt-5-mini' needs the environment variable OPENAI_API_KEY" in found

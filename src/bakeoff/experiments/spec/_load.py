@@ -166,7 +166,7 @@ def load_experiment(
         loader.check_recorded(variants, dataset)
     if check_keys:
         loader.check_keys(variants, os.environ if env is None else env)
-        loader.check_judges(found, os.environ if env is None else env)
+        loader.check_judges(found, [guard.evaluator for guard in guards], os.environ if env is None else env)
     loader.raise_if_any()
     assert dataset is not None
     return Experiment(
@@ -406,12 +406,19 @@ class _Loader:
                     f"the model {model.model!r} needs the environment variable {name}, which is not set", *key, fix=fix
                 )
 
-    def check_judges(self, evaluators: Sequence[Evaluator], env: Mapping[str, str]) -> None:
+    def check_judges(
+        self, evaluators: Sequence[Evaluator], guards: Sequence[Evaluator], env: Mapping[str, str]
+    ) -> None:
         """Name keys that only judges need: a run that finds out at the end has paid for answers nobody judges."""
-        placed = len(evaluators) == len(self.spec.evaluators)
         said: set[str] = set()
-        for index, evaluator in enumerate(evaluators):
-            key = ("evaluators", index) if placed else ("evaluators",)
+        asking: list[tuple[tuple[str | int, ...], Evaluator]] = []
+        for section, found, declared in (
+            ("evaluators", evaluators, len(self.spec.evaluators)),
+            ("guards", guards, len(self.spec.guards)),
+        ):
+            placed = len(found) == declared
+            asking += [((section, index) if placed else (section,), one) for index, one in enumerate(found)]
+        for key, evaluator in asking:
             for asked in models_asked(evaluator):
                 missing = missing_env(asked.model, env, api_base=asked.api_base, api_key_env=asked.api_key_env)
                 for name in missing:
