@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from bakeoff.app._combinations import cross_of, fractions
 from bakeoff.app._draft import check, example_draft, to_yaml
+from bakeoff.app._kept_drafts import KeptDrafts
 from bakeoff.experiments import LocalStore
 from tests.app.test_pages import open_page, text_of
 
@@ -207,3 +208,33 @@ def test_what_is_gone_is_no_longer_left_out(page: AppTest) -> None:
     next(entry for entry in app.text_input if entry.value == "short").set_value("brief").run()
     assert "exclude" not in draft_of(app)
     assert "Smallest difference it can detect" in text_of(app)
+
+
+def one(value: str | list[str]) -> str:
+    return value if isinstance(value, str) else value[0]
+
+
+def test_a_reload_brings_the_draft_back_as_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / ".bakeoff"
+    first = open_page("design", root, monkeypatch)
+    assert "draft" not in first.query_params, "an untouched example is not worth an address"
+    name = next(entry for entry in first.text_input if entry.label == "Name")
+    name.set_value("half-done").run()
+    key = one(first.query_params["draft"])
+
+    again = open_page("design", root, monkeypatch, draft=key)  # what a reload is: a new session at the same address
+    assert again.session_state["design_draft"]["name"] == "half-done"
+    other = one(again.query_params["draft"])
+    assert other != key, "two tabs do not write over each other's draft"
+    next(entry for entry in again.text_input if entry.label == "Name").set_value("mine").run()
+    assert open_page("design", root, monkeypatch, draft=key).session_state["design_draft"]["name"] == "half-done"
+    unknown = open_page("design", root, monkeypatch, draft="no-such-key")
+    assert unknown.session_state["design_draft"] == example_draft()
+
+
+def test_kept_drafts_are_bounded() -> None:
+    drafts = KeptDrafts(most=2, longest=10)
+    assert not drafts.put("long", "x" * 11)
+    for key in ("a", "b", "c"):
+        assert drafts.put(key, f"name: {key}")
+    assert [drafts.get(key) for key in ("long", "a", "b", "c")] == [None, None, "name: b", "name: c"]

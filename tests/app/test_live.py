@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -69,3 +72,39 @@ def test_a_broken_start_says_why(tmp_path: Path) -> None:
     assert wait_for_run(open_store(root), set(), started) is None
     assert started.failed
     assert "evaluators" in started.said(), "the process's own words"
+
+
+def test_a_stopped_run_says_why_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["billing", "delivery", "refund"]
+    rows = [{"id": f"i{k:03d}", "message": f"Message {k}", "label": words[k % 3]} for k in range(200)]
+    spec = {
+        "name": "stopped",
+        "dataset": {"rows": rows, "id": "id", "inputs": ["message"], "expected": "label"},
+        "prompts": {"short": "One of: billing, delivery, refund. {{ message }}"},
+        "models": {"small": {"model": "sim/small", "params": {"sim": {"latency_ms": 50}}}},
+        "evaluators": [{"label_match": {"name": "correct", "labels": words}}],
+        "limits": {"concurrency": 1},
+        "mlflow": False,
+    }
+    file, root = tmp_path / "stopped.yaml", tmp_path / ".bakeoff"
+    file.write_text(json.dumps(spec))  # JSON is YAML
+    store = open_store(root)
+    run_id = wait_for_run(store, set(), started := start(file, root))
+    assert run_id is not None, started.said()
+    deadline = time.monotonic() + 60
+    while int((store.status(run_id) or {}).get("done") or 0) < 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    send_control(store.run_paths(run_id), "stop")
+    assert started.process.wait(60) is not None
+    assert store.manifest(run_id).status == "partial"
+
+    app = open_page("live", root, monkeypatch, run=run_id)
+    assert "was stopped by hand" in text_of(app)
+    _press(app, "Resume")
+    deadline = time.monotonic() + 60
+    while (again := store.manifest(run_id)).status != "complete" and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert (again.status, again.counts["trials"]) == ("complete", 200)
+    app = open_page("live", root, monkeypatch, run=run_id)
+    assert "Resume" not in [button.label for button in app.button]
+    assert re.search(r"<td class=r>\d+\.\d%</td>", text_of(app)), "a pass rate is written as on the results page"

@@ -133,6 +133,13 @@ def test_an_interrupted_run_asks_for_attention(tmp_path: Path, monkeypatch: pyte
     assert "Resume" in [button.label for button in app.button]
 
 
+def test_a_link_to_a_run_that_is_gone_says_so(full: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = open_page("results", full, monkeypatch, run="20200101-000000-gone-0000")
+    assert "&#x27;20200101-000000-gone-0000&#x27; of this address is not in this store" in text_of(app)
+    app.selectbox[0].select_index(1).run()
+    assert "is not in this store" not in text_of(app), "a run that was chosen is what was asked for"
+
+
 VIEWS = ("behind", "front", "spread", "heat", "segments", "metrics", "differences", "methods")
 
 

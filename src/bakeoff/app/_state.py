@@ -312,10 +312,23 @@ def choose_run(label: str = "Run", *, prefer: Callable[[Manifest], bool] | None 
         st.page_link(_page("design"), label="Design an experiment", icon=":material/add_circle:")
         return None
     default = next((manifest for manifest in found if prefer(manifest)), found[0]) if prefer else found[0]
-    return choose(
+    asked = st.query_params.get("run")
+    states = hash(tuple(manifest.status for manifest in found))  # the browser keeps the words of the chosen one
+    chosen = choose(
         label, found, name="run", default=default, words=run_label, code=lambda manifest: manifest.run_id,
-        label_visibility="collapsed",
+        scope=f"{states}", label_visibility="collapsed",
     )  # fmt: skip
+    if asked and all(asked != manifest.run_id for manifest in found):
+        st.session_state["run_missing"] = (asked, chosen.run_id)
+    missing, instead = st.session_state.get("run_missing", ("", ""))
+    if missing and instead == chosen.run_id:
+        words = (
+            f"The run {missing!r} of this address is not in this store: deleted, or of another one. Another is shown."
+        )
+        html(_parts.warnings([words], "Not what was asked for"))
+    else:
+        st.session_state.pop("run_missing", None)
+    return chosen
 
 
 def _page(name: str) -> Page:

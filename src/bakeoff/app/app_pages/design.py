@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from bakeoff.app import _access, _design_agent, _design_data, _design_judge, _draft, _launch, _parts, _state
+from bakeoff.app import (
+    _access,
+    _design_agent,
+    _design_data,
+    _design_judge,
+    _draft,
+    _kept_drafts,
+    _launch,
+    _parts,
+    _state,
+)
 from bakeoff.app._pages import page
 from bakeoff.app._text import h, number
 from bakeoff.datasets import DatasetSpec, open_dataset
@@ -54,6 +64,8 @@ def draw() -> None:
         st.rerun()  # the sections above were drawn from what the draft was before
     st.session_state["design_settling"] = 0
     _remember(text)
+    if len(st.session_state[_HISTORY]) > 1 or "draft" in st.query_params:
+        _kept_drafts.keep(text)
     checked = _check(text, folder)
     if not by_hand and any(problem.key == "analysis.baseline" for problem in checked.problems):
         _other_baseline(draft, folder)
@@ -121,7 +133,11 @@ def _load(store: LocalStore) -> Draft:
     )  # fmt: skip
     if pressed or "design_draft" not in st.session_state:
         try:
-            st.session_state["design_draft"] = _source(str(chosen) if pressed else _EXAMPLE, files, runs, store)
+            kept = None if pressed else _kept_drafts.recall()  # the page was loaded again
+            source = (
+                _draft.from_yaml(kept) if kept else _source(str(chosen) if pressed else _EXAMPLE, files, runs, store)
+            )
+            st.session_state["design_draft"] = source
             st.session_state["design_generation"] = st.session_state.get("design_generation", 0) + 1
         except (BakeoffError, OSError) as problem:
             _state.html(_parts.error(problem))

@@ -32,10 +32,10 @@ def draw() -> None:
     if manifest.status == "running":
         if _access.may("editor"):
             _controls(manifest)
-    elif manifest.status == "interrupted":
-        if _access.may("editor"):
-            _resume(manifest)
-    else:
+        return
+    if manifest.status in ("interrupted", "partial") and _access.may("editor"):
+        _resume(manifest)
+    if manifest.status != "interrupted":
         st.page_link(
             page("results"),
             label="See the results",
@@ -83,7 +83,10 @@ def _progress(manifest: Manifest, status: dict[str, Any]) -> None:
             (duration(status.get("eta_s")), f"left, at {float(status.get('rate_per_s') or 0):.1f} trials/s"),
             (str(status.get("concurrency", "–")), "at a time"),
         ]
-    rows = "".join(_variant_row(name, status, planned, len(manifest.variants)) for name in manifest.variant_names[:40])
+    primary = next((m for m in manifest.metrics if m.metric == manifest.primary), None)
+    share = primary is not None and primary.score_kind == "binary"
+    each = planned // max(1, len(manifest.variants))
+    rows = "".join(_variant_row(name, status, each, share=share) for name in manifest.variant_names[:40])
     simulated = _parts.chip("simulated", "other") if manifest.is_simulated else ""
     _state.html(
         '<div class="bo bo-card"><div class="bo-run"><div class="top">'
@@ -99,13 +102,13 @@ def _progress(manifest: Manifest, status: dict[str, Any]) -> None:
         _state.html(_parts.warnings([*listed, *[str(s) for s in status.get("samples", [])]], "Failed trials"))
 
 
-def _variant_row(name: str, status: dict[str, Any], planned: int, n_variants: int) -> str:
+def _variant_row(name: str, status: dict[str, Any], planned: int, *, share: bool) -> str:
     entry = (status.get("variants") or {}).get(name) or {}
     done, failed = int(entry.get("done") or 0), int(entry.get("failed") or 0)
     mean = entry.get("mean")
-    shown = "–" if not isinstance(mean, int | float) or isnan(mean) else f"{mean:.3f}"
+    shown = "–" if not isinstance(mean, int | float) or isnan(mean) else percent(mean) if share else f"{mean:.3f}"
     return (
-        f"<tr><td class=name>{h(name, 80)}</td><td>{_parts.progress(done, failed, planned // max(1, n_variants))}</td>"
+        f"<tr><td class=name>{h(name, 80)}</td><td>{_parts.progress(done, failed, planned)}</td>"
         f"<td class=r>{done:,}</td><td class=r>{failed:,}</td><td class=r>{shown}</td></tr>"
     )
 
@@ -183,16 +186,27 @@ def _controls(manifest: Manifest) -> None:
 
 
 def _resume(manifest: Manifest) -> None:
+    gone = manifest.status == "interrupted"
+    why = "The process that drove this run is gone." if gone else f"This run {_why_partial(manifest)}."
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
-        _state.html(_parts.wrap("The process that drove this run is gone. Nothing already answered is paid for again."))
-        if st.button("Resume", icon=":material/play_arrow:", type="primary"):
+        _state.html(_parts.wrap(f"{h(why, 400)} Nothing already answered is paid for again."))
+        if st.button("Resume", icon=":material/play_arrow:", type="primary" if gone else "secondary"):
             with st.spinner("Starting …"):
                 started = _launch.resume(manifest.run_id, _state.the_store().paths.root)
-                while (again := _state.the_store().manifest(manifest.run_id)).status == "interrupted":
-                    if started.failed:
-                        break
+                while _is_unchanged(manifest) and started.process.poll() is None:
                     time.sleep(0.2)
-            if again.status == "interrupted":
+            if _is_unchanged(manifest):
                 _state.html(_parts.error(f"it could not be resumed; its process said:\n{started.said()}"))
             else:
                 st.rerun()
+
+
+def _why_partial(manifest: Manifest) -> str:
+    because = manifest.stopped_because or "not everything planned was answered"
+    return "was stopped by hand" if "bakeoff control" in because else f"stopped early: {because}"
+
+
+def _is_unchanged(manifest: Manifest) -> bool:
+    """Say whether a run is as it was: nobody drives it, and nobody sealed it anew."""
+    now = _state.the_store().manifest(manifest.run_id)
+    return (now.status, now.ended_at) == (manifest.status, manifest.ended_at)
