@@ -20,10 +20,10 @@ from sklearn.feature_extraction.text import CountVectorizer
 import bakeoff
 from bakeoff.agents import Bm25, open_retriever
 from bakeoff.agents.config._spec import ChunkSpec, RetrievalSpec
-from bakeoff.agents.retrieval._chunk import Document, chunk
+from bakeoff.agents.retrieval._chunk import Document, Passage, chunk
 from bakeoff.agents.retrieval._corpus import read_corpus
 from bakeoff.agents.retrieval._hashed import embed
-from bakeoff.agents.retrieval._search import fuse, words_of
+from bakeoff.agents.retrieval._search import Retriever, fuse, words_of
 from bakeoff.agents.retrieval._step import citations
 from bakeoff.datasets import Item, bundled_file, open_dataset
 from bakeoff.errors import MissingExtraError, SpecError
@@ -215,6 +215,73 @@ def test_one_index_serves_all_variants() -> None:
     assert open_retriever(spec, base_dir=Path()).search("zzzzz") == []
     high = RetrievalSpec(corpus="bundled:handbook-qa", threshold=1e9)
     assert open_retriever(high, base_dir=Path()).search("crowns") == []
+
+
+def test_what_is_indexed_is_shared_by_variants_that_search_it_otherwise() -> None:
+    found = [
+        open_retriever(RetrievalSpec(corpus="bundled:handbook-qa", method=method, top_k=top_k), base_dir=Path())
+        for method in ("vector", "hybrid")
+        for top_k in (1, 7)
+    ]
+    assert len({id(one.vectors) for one in found}) == 1
+    assert [len(one.search("goodwill in crowns")) for one in found] == [1, 7, 1, 7]
+    larger = RetrievalSpec(corpus="bundled:handbook-qa", method="vector", dimensions=128)
+    assert open_retriever(larger, base_dir=Path()).vectors is not found[0].vectors
+
+
+def test_many_passages_are_found_as_few_are() -> None:
+    texts = [f"passage {number} of harbour {number % 7} and berth {number * 31 % 1013}" for number in range(2_500)]
+    passages = [Passage(document=str(at), number=0, text=text) for at, text in enumerate(texts)]
+    many = Retriever(passages, RetrievalSpec(corpus="-", method="vector", top_k=5))
+    vectors = embed(texts)
+    for query in ("berth 44", "harbour 3 passage 1999"):
+        cosines = vectors @ embed([query])[0]
+        found = many.search(query)
+        assert [one.score for one in found] == pytest.approx(sorted(cosines, reverse=True)[:5])
+        assert found[0].passage.document == str(int(np.argmax(cosines)))
+
+
+def test_files_that_real_folders_hold_are_read_as_they_were_written(tmp_path: Path) -> None:
+    (tmp_path / "old.txt").write_bytes("Müller wohnt in Köln".encode("latin-1"))
+    (tmp_path / "cut.txt").write_bytes("Müller wohnt in Köln, für Öl und Ö".encode()[:-1])
+    (tmp_path / "wide.txt").write_bytes("Müller".encode("utf-16"))
+    (tmp_path / "table.html").write_text(
+        "<table><tr><td>Zebra</td><td>77</td></tr></table><dl><dt>Gnu</dt><dd>8</dd></dl>"
+    )
+    (tmp_path / "lines.jsonl").write_text('{"id": "u", "text": "one\u2028two"}\n')
+    word = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+    other = "http://schemas.openxmlformats.org/markup-compatibility/2006"
+    box = "<w:txbxContent><w:p><w:r><w:t>Boxed</w:t></w:r></w:p></w:txbxContent>"
+    with zipfile.ZipFile(tmp_path / "d.docx", "w") as archive:
+        archive.writestr(
+            "word/document.xml",
+            f'<w:document xmlns:w="{word}" xmlns:m="{other}"><w:body><w:p><w:pPr><w:tabs><w:tab/></w:tabs></w:pPr><w:r>'
+            "<w:t>Pressure</w:t><w:tab/><w:t>nine</w:t><w:br/><w:t>bar</w:t></w:r><w:r><m:AlternateContent><m:Choice>"
+            f"{box}</m:Choice><m:Fallback>{box}</m:Fallback></m:AlternateContent></w:r></w:p></w:body></w:document>",
+        )
+    found = {one.id: " ".join(one.text.split()) for one in read_corpus(".", base_dir=tmp_path)}
+    assert found == {
+        "old.txt": "Müller wohnt in Köln",
+        "cut.txt": "Müller wohnt in Köln, für Öl und \ufffd",
+        "wide.txt": "Müller",
+        "table.html": "Zebra 77 Gnu 8",
+        "u": "one two",
+        "d.docx": "Pressure nine bar Boxed",
+    }
+    (tmp_path / "more.jsonl").write_text('{"id": "u", "text": "three"}\n')
+    with pytest.raises(SpecError, match=r"the id 'u' stands in '.*lines.jsonl' and in '.*more.jsonl'"):
+        read_corpus(".", base_dir=tmp_path)
+
+
+def test_text_without_sentences_is_cut_to_size() -> None:
+    log = "\n".join(f"line {number} of a log without any end" for number in range(50))
+    for by in ("sentence", "heading"):
+        found = [one.text for one in chunk([Document(id="d", text=log)], ChunkSpec(by=by, size=20))]
+        assert max(len(one.split()) for one in found) <= 20
+        assert " ".join(found).split() == log.split()
+    long = " ".join(str(number) for number in range(95))
+    found = [one.text for one in chunk([Document(id="d", text=long)], ChunkSpec(by="sentence", size=20))]
+    assert [len(one.split()) for one in found] == [20, 20, 20, 20, 15]
 
 
 async def test_passages_are_in_the_prompt_and_citations_can_be_checked() -> None:

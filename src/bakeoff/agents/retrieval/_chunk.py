@@ -70,7 +70,7 @@ def _pieces(document: Document, spec: ChunkSpec) -> Iterator[str]:
     elif spec.by == "fixed":
         yield from _windows(document.text.split(), spec)
     elif spec.by == "sentence":
-        yield from _packed(_SENTENCE.split(document.text), spec)
+        yield from _packed(_sentences(document.text, spec.size), spec)
     elif spec.by == "heading":
         yield from _by_heading(document.text, spec)
     elif spec.by == "syntax":
@@ -88,6 +88,19 @@ def _windows(words: Sequence[str], spec: ChunkSpec) -> Iterator[str]:
         yield " ".join(words[start : start + spec.size])
         if start + spec.size >= len(words):
             return
+
+
+def _sentences(text: str, size: int) -> list[str]:
+    """Cut at sentences; what is longer than a piece - tables, logs, lists - at its lines, and a long line at words."""
+    found: list[str] = []
+    for sentence in _SENTENCE.split(text):
+        if len(sentence.split()) <= size:
+            found.append(sentence)
+            continue
+        for line in sentence.splitlines():
+            words = line.split()
+            found += [" ".join(words[start : start + size]) for start in range(0, len(words), size)]
+    return found
 
 
 def _packed(units: Sequence[str], spec: ChunkSpec, *, joint: str = " ") -> Iterator[str]:
@@ -117,7 +130,7 @@ def _by_heading(text: str, spec: ChunkSpec) -> Iterator[str]:
             continue
         heading = match.group(0) if match else ""
         body = section[match.end() :] if match else section
-        for piece in _packed(_SENTENCE.split(body.strip()), spec):
+        for piece in _packed(_sentences(body.strip(), spec.size), spec):
             yield f"{heading}\n{piece}" if heading else piece
 
 

@@ -5,11 +5,20 @@ from __future__ import annotations
 import json
 import re
 import zipfile
+import zlib
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from bakeoff.agents.retrieval._chunk import Document
-from bakeoff.agents.retrieval._web import ARCHIVES, SAVED, decode_page, page_text, read_archive, read_saved_page
+from bakeoff.agents.retrieval._web import (
+    ARCHIVES,
+    SAVED,
+    decode_page,
+    decode_text,
+    page_text,
+    read_archive,
+    read_saved_page,
+)
 from bakeoff.datasets import bundled_file
 from bakeoff.errors import DatasetError, MissingExtraError, SpecError
 
@@ -24,6 +33,9 @@ _TEXT = (".md", ".markdown", ".txt", ".rst", ".yaml", ".yml", ".toml", *_CODE)
 _KINDS = (".jsonl", ".html", ".htm", *SAVED, *ARCHIVES, ".docx", ".pdf", *_TEXT)
 _MOST_BYTES = 50_000_000
 _WORD_XML = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+_FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
+_BREAKS = {f"{_WORD_XML}tab": "\t", f"{_WORD_XML}br": "\n", f"{_WORD_XML}cr": "\n", f"{_WORD_XML}noBreakHyphen": "-"}
+_SAID = {*_BREAKS, f"{_WORD_XML}t"}
 
 
 def _path(corpus: str, base_dir: Path) -> Path:
@@ -76,7 +88,14 @@ def read_corpus(corpus: str, *, base_dir: Path) -> list[Document]:
     if not files:
         raise SpecError(f"the corpus {corpus!r} holds no file that can be read; kinds are {', '.join(_KINDS)}")
     root = path if path.is_dir() else path.parent
-    documents = [document for file in files for document in _read(file, root)]
+    documents: list[Document] = []
+    origin: dict[str, Path] = {}
+    for file in files:
+        for document in _read(file, root):
+            if file.suffix.lower() == ".jsonl" and document.id in origin:
+                raise SpecError(f"the id {document.id!r} stands in {str(origin[document.id])!r} and in {str(file)!r}")
+            origin[document.id] = file
+            documents.append(document)
     if not documents:
         raise SpecError(f"the corpus {corpus!r} holds no text")
     return documents
@@ -102,14 +121,14 @@ def _read(path: Path, root: Path) -> Iterator[Document]:
     elif kind in (".html", ".htm"):
         text = page_text(decode_page(path.read_bytes()))
     else:
-        text = path.read_bytes().decode("utf-8-sig", "replace")
+        text = decode_text(path.read_bytes())
     if text.strip():
         yield Document(id=name, text=text)
 
 
 def _json_lines(path: Path) -> Iterator[Document]:
     seen: set[str] = set()
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    for number, line in enumerate(decode_text(path.read_bytes()).split("\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -136,13 +155,21 @@ def _docx(path: Path) -> str:
         root = ET.fromstring(data)  # noqa: S314 - without a document type there are no entities to expand
     except (zipfile.BadZipFile, KeyError, ET.ParseError):
         raise SpecError(f"{str(path)!r} is not a Word document") from None
+    except (RuntimeError, NotImplementedError, zlib.error) as error:  # encrypted, packed otherwise, damaged
+        raise SpecError(f"{str(path)!r} cannot be unpacked: {error}") from None
+    # A text box stands within a paragraph, and a second time for old programs.
+    told = {run for old in root.iter(_FALLBACK) for run in old.iter(f"{_WORD_XML}r")}
     lines: list[str] = []
-    for paragraph in root.iter(f"{_WORD_XML}p"):
-        text = "".join(node.text or "" for node in paragraph.iter(f"{_WORD_XML}t"))
+    for paragraph in reversed(list(root.iter(f"{_WORD_XML}p"))):  # the inner ones first
+        runs = [run for run in paragraph.iter(f"{_WORD_XML}r") if run not in told]
+        told.update(runs)
+        text = "".join(
+            _BREAKS.get(node.tag, "") or node.text or "" for run in runs for node in run if node.tag in _SAID
+        )
         style = paragraph.find(f"./{_WORD_XML}pPr/{_WORD_XML}pStyle")
         level = re.fullmatch(r"[Hh]eading\s?([1-6])", style.get(f"{_WORD_XML}val", "")) if style is not None else None
         lines.append(f"{'#' * int(level.group(1))} {text}" if level and text else text)
-    return "\n".join(lines)
+    return "\n".join(reversed(lines))
 
 
 def _pdf(path: Path) -> str:

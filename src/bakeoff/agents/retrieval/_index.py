@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from scipy.sparse import csr_array
 
     from bakeoff.agents.config._spec import RetrievalSpec
     from bakeoff.gateway import Embeddings
@@ -56,12 +57,12 @@ class ExactIndex:
         [(1, 1.0), (2, 0.707)]
     """
 
-    def __init__(self, vectors: Float) -> None:
+    def __init__(self, vectors: Float | csr_array) -> None:
         self._vectors = vectors
 
     def count(self) -> int:
         """Return how many vectors are there."""
-        return len(self._vectors)
+        return int(self._vectors.shape[0])
 
     def fill(self, vectors: Float) -> None:
         """Put all vectors in."""
@@ -69,9 +70,20 @@ class ExactIndex:
 
     def nearest(self, vector: Float, top_k: int) -> list[tuple[int, float]]:
         """Return number and cosine of the nearest, nearest first."""
-        cosines = self._vectors @ vector
+        cosines: Float = np.asarray(self._vectors @ vector)
         order = np.argsort(-cosines, kind="stable")[:top_k]
         return [(int(number), float(cosines[number])) for number in order]
+
+
+def _hashed(texts: Sequence[str], *, dimensions: int) -> Float | csr_array:
+    """Return the hashed n-grams of texts; of many texts without the zeros, a hundredth of the memory."""
+    block = 1_000
+    if len(texts) <= block:
+        return embed(texts, dimensions=dimensions)
+    from scipy.sparse import csr_array, vstack  # heavy
+
+    blocks = [csr_array(embed(texts[at : at + block], dimensions=dimensions)) for at in range(0, len(texts), block)]
+    return csr_array(vstack(blocks, format="csr"))
 
 
 def unit(vectors: Float) -> Float:
@@ -128,7 +140,7 @@ class VectorSource:
         self._opened: WeakKeyDictionary[Any, asyncio.Task[VectorIndex] | VectorIndex] = WeakKeyDictionary()
         self._lane: ThreadPoolExecutor | None = None
         if embedding is None and spec.store.by == "exact":
-            self._fixed = ExactIndex(embed(texts, dimensions=spec.dimensions))
+            self._fixed = ExactIndex(_hashed(texts, dimensions=spec.dimensions))
 
     @property
     def dimensions(self) -> int | None:

@@ -123,6 +123,8 @@ class Retriever:
         spec: Method, size and threshold.
         embedding: The model of `spec.embedding`; hashed n-grams without one.
         base_dir: Folder of the file, for a store in a folder.
+        bm25: Index of the words, when there is one of these passages already.
+        vectors: Vectors, when there are some of these passages already.
     """
 
     def __init__(
@@ -132,13 +134,14 @@ class Retriever:
         *,
         embedding: ModelSpec | None = None,
         base_dir: Path | None = None,
+        bm25: Bm25 | None = None,
+        vectors: VectorSource | None = None,
     ) -> None:
         self.spec = spec
         self.passages = passages
-        texts = [f"{one.title}\n{one.text}" if one.title else one.text for one in passages]
-        self._bm25 = Bm25(texts) if spec.method != "vector" else None
+        self._bm25 = (bm25 or Bm25(_texts(passages))) if spec.method != "vector" else None
         self.vectors = (
-            VectorSource(texts, spec, embedding=embedding, base_dir=base_dir or Path())
+            (vectors or VectorSource(_texts(passages), spec, embedding=embedding, base_dir=base_dir or Path()))
             if spec.method != "bm25"
             else None
         )
@@ -243,14 +246,39 @@ def _passages(corpus: str, base_dir: Path, stamp: float, chunking: str) -> tuple
     return tuple(chunk(read_corpus(corpus, base_dir=base_dir), spec))
 
 
-@lru_cache(maxsize=64)
-def _retriever(corpus: str, base_dir: Path, stamp: float, spec: str, embedding: str) -> Retriever:
+def _texts(passages: Sequence[Passage]) -> list[str]:
+    return [f"{one.title}\n{one.text}" if one.title else one.text for one in passages]
+
+
+@lru_cache(maxsize=16)
+def _words(corpus: str, base_dir: Path, stamp: float, chunking: str) -> Bm25:
+    return Bm25(_texts(_passages(corpus, base_dir, stamp, chunking)))
+
+
+@lru_cache(maxsize=16)
+def _vectors(corpus: str, base_dir: Path, stamp: float, spec: str, embedding: str) -> VectorSource:
     from bakeoff.agents.config._spec import RetrievalSpec
 
     wanted = RetrievalSpec.model_validate_json(spec)
     model = ModelSpec.model_validate_json(embedding) if embedding else None
     passages = _passages(corpus, base_dir, stamp, wanted.chunk.model_dump_json())
-    return Retriever(passages, wanted, embedding=model, base_dir=base_dir)
+    return VectorSource(_texts(passages), wanted, embedding=model, base_dir=base_dir)
+
+
+@lru_cache(maxsize=64)
+def _retriever(corpus: str, base_dir: Path, stamp: float, spec: str, embedding: str) -> Retriever:
+    from bakeoff.agents.config._spec import RetrievalSpec
+
+    wanted = RetrievalSpec.model_validate_json(spec)
+    chunking = wanted.chunk.model_dump_json()
+    # What is indexed is the same for every `top_k` and threshold, and for a method and the hybrid with it.
+    indexed = wanted.model_dump_json(include=wanted.model_fields_set & {"corpus", "chunk", "dimensions", "store"})
+    return Retriever(
+        _passages(corpus, base_dir, stamp, chunking),
+        wanted,
+        bm25=_words(corpus, base_dir, stamp, chunking) if wanted.method != "vector" else None,
+        vectors=_vectors(corpus, base_dir, stamp, indexed, embedding) if wanted.method != "bm25" else None,
+    )
 
 
 def open_retriever(spec: RetrievalSpec, *, base_dir: Path, embedding: ModelSpec | None = None) -> Retriever:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["ARCHIVES", "SAVED", "decode_page", "page_text", "read_archive", "read_saved_page"]
+__all__ = ["ARCHIVES", "SAVED", "decode_page", "decode_text", "page_text", "read_archive", "read_saved_page"]
 
 ARCHIVES = (".warc", ".warc.gz")
 SAVED = (".mhtml", ".mht")
@@ -33,7 +33,24 @@ class _Words(HTMLParser):
     """Takes the text out of HTML; headings become Markdown headings, so that they can be cut at."""
 
     _SKIP = frozenset({"script", "style", "noscript", "template", "svg", "nav"})
-    _BREAK = frozenset({"p", "div", "li", "tr", "br", "section", "article", "table", "ul", "ol", "pre", "blockquote"})
+    _BREAK = frozenset(
+        {"p", "div", "li", "tr", "br", "hr", "section", "article", "table", "ul", "ol", "pre", "blockquote", "title"}
+        | {
+            "dl",
+            "dt",
+            "dd",
+            "header",
+            "footer",
+            "main",
+            "aside",
+            "figure",
+            "figcaption",
+            "caption",
+            "option",
+            "summary",
+        }
+    )
+    _APART = frozenset({"td", "th"})
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -48,6 +65,8 @@ class _Words(HTMLParser):
             self.parts.append(f"\n\n{'#' * int(tag[1])} ")
         elif tag in self._BREAK:
             self.parts.append("\n")
+        elif tag in self._APART:
+            self.parts.append(" ")
 
     @override
     def handle_endtag(self, tag: str) -> None:
@@ -93,7 +112,25 @@ def decode_page(data: bytes, declared: str | None = None) -> str:
             continue
         if known:
             return data.decode("cp1252" if known == "iso8859-1" else known, "replace").removeprefix("\ufeff")
-    return data.decode("utf-8-sig", "replace")
+    return decode_text(data)
+
+
+def decode_text(data: bytes) -> str:
+    """Decode a text that does not say how it is written: by its byte order mark, as UTF-8, or as Windows-1252.
+
+    Windows-1252 holds Latin-1, and text in it is almost never valid UTF-8.
+
+    Examples:
+        >>> decode_text("M\u00fcller".encode("latin-1")) == decode_text("M\u00fcller".encode()) == "M\u00fcller"
+        True
+    """
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", "replace")
+    text = data.decode("utf-8-sig", "replace")
+    wrong = text.count("\ufffd")
+    # One broken place in a file of UTF-8 makes nothing else of the rest.
+    is_utf8 = not wrong or sum(char > "\x7f" for char in text) > 2 * wrong
+    return text if is_utf8 else data.decode("cp1252", "replace")
 
 
 def read_saved_page(path: Path) -> str:
