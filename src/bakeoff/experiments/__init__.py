@@ -17,6 +17,7 @@ from bakeoff.experiments.analysis._two_runs import analyse_two
 from bakeoff.experiments.insights._choice import Choice, Probability
 from bakeoff.experiments.insights._duels import Duels, Preference, judge_pairs, rank_preferences
 from bakeoff.experiments.insights._insights import Insights, PassCurves, insights
+from bakeoff.experiments.insights._juries import JuryAgreement, jury_agreements
 from bakeoff.experiments.insights._tradeoffs import TRADE_AXES, TradeAxis, TradeOff, trade_axes, trade_off
 from bakeoff.experiments.labels._calibration import (
     CalibratedDifference,
@@ -70,6 +71,7 @@ __all__ = [
     "ItemInfo",
     "JournalSpec",
     "JudgeCalibration",
+    "JuryAgreement",
     "LocalStore",
     "Manifest",
     "MetricAnalysis",
@@ -106,6 +108,7 @@ __all__ = [
     "insights",
     "item_info",
     "judge_pairs",
+    "jury_agreements",
     "load_experiment",
     "open_store",
     "parse_spec",

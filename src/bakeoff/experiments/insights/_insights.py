@@ -13,6 +13,7 @@ from bakeoff.experiments.analysis._question import Question
 from bakeoff.experiments.analysis._watched import watch_of
 from bakeoff.experiments.insights._choice import Choice, choice_of
 from bakeoff.experiments.insights._effects import factor_effects
+from bakeoff.experiments.insights._juries import JuryAgreement, jury_agreements
 from bakeoff.stats import best_of_many, item_analysis, pass_curve, variance_components
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class Insights:
     """For pass/fail metrics with repeats."""
     choice: Choice = field(default_factory=Choice)
     """Probability of being better, cost of a success, the cheapest variant that is good enough."""
+    juries: tuple[JuryAgreement, ...] = ()
+    """Of every metric that a jury judged."""
     dead_items: tuple[str, ...] = ()
     """Ids of items on which every answer of every variant scored the same."""
     suspect_items: tuple[str, ...] = ()
@@ -77,6 +80,7 @@ class Insights:
             value = getattr(self, name)
             data[name] = None if value is None else asdict(value)
         data["choice"] = asdict(self.choice)
+        data["juries"] = [asdict(jury) for jury in self.juries]
         data["passes"] = [asdict(curves) for curves in self.passes]
         data["effects"] = None
         if self.effects is not None:
@@ -106,12 +110,14 @@ def insights(store: LocalStore, run_id: str) -> Insights:
     manifest = store.manifest(run_id)
     question = Question.of(manifest, baseline=None, pairs=None, alpha=None, margin=None)
     cube = _primary(store, manifest)
+    juries = jury_agreements(store, run_id)
+    agreed = tuple(jury.sentence for jury in juries)
     if cube is None or cube.is_label:
-        return Insights(run_id=run_id, metric=manifest.primary)
+        return Insights(run_id=run_id, metric=manifest.primary, juries=juries, sentences=agreed)
     items = item_info(store, manifest)
     if watch_of(manifest, items) is not None:
         said = "Effects of factors, pass curves and sources of noise need a finished run that tried every item."
-        return Insights(run_id=run_id, metric=cube.metric, sentences=(said,))
+        return Insights(run_id=run_id, metric=cube.metric, juries=juries, sentences=(said, *agreed))
     record = next((m for m in manifest.metrics if m.metric in (cube.metric, cube.metric.partition(".")[0])), None)
     direction = record.higher_is_better if record is not None else True
     effects, why_not = factor_effects(cube, manifest, items, question)
@@ -128,6 +134,7 @@ def insights(store: LocalStore, run_id: str) -> Insights:
         *([f"{best.sentence[0].upper()}{best.sentence[1:]}"] if best is not None else []),
         *choice.sentences,
         *noise_words,
+        *agreed,
         *_item_words(dead, suspect, len(items.ids)),
     ]
     return Insights(
@@ -138,6 +145,7 @@ def insights(store: LocalStore, run_id: str) -> Insights:
         noise=noise,
         passes=passes,
         choice=choice,
+        juries=juries,
         dead_items=dead,
         suspect_items=suspect,
         sentences=tuple(sentences),

@@ -71,9 +71,18 @@ def failed_event(
 def score_rows(scores: list[Score]) -> list[list[Any]]:
     """Return scores as compact rows: metric, value, reason, error, evaluator, version, cost.
 
-    A score that a person should look at has two entries more: the confidence of the jury, and why.
+    A score that a person should look at has two entries more: the confidence of the jury, and why. That of a jury has a
+    third: its votes.
     """
-    return [[s.name, s.value, s.reason, s.error, s.evaluator, s.version, s.cost_usd, *escalation(s)] for s in scores]
+    return [[s.name, s.value, s.reason, s.error, s.evaluator, s.version, s.cost_usd, *_more(s)] for s in scores]
+
+
+def _more(score: Score) -> list[Any]:
+    votes = score.details.get("votes") if score.details else None
+    asks = escalation(score)
+    if not votes:
+        return asks
+    return [*(asks or [None, None]), [[vote["model"], vote["value"]] for vote in votes]]
 
 
 def escalation(score: Score) -> list[Any]:

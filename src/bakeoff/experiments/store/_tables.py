@@ -65,9 +65,10 @@ SCORE_COLUMNS: dict[str, str] = {
     "cost_usd": "float64",
     "confidence": "float64",
     "escalated": "string",
+    "votes": "string",
 }
 """Columns of `scores`. A missing score has neither `value` nor `label`, and says why in `error`.
-`escalated` says why a person should look, where one should."""
+`escalated` says why a person should look, where one should. `votes` is JSON, `[[juror, value], ...]`, for a jury."""
 
 _CHUNK = 4096
 _CHUNK_BYTES = 1 << 26
@@ -234,7 +235,8 @@ def _trial_row(event: dict[str, Any]) -> tuple[Any, ...]:
 
 def _score_row(event: dict[str, Any], row: list[Any]) -> tuple[Any, ...]:
     metric, value, reason, error, evaluator, version, cost, *asks = row
-    confidence, escalated = asks or (None, None)
+    confidence, escalated = asks[:2] or (None, None)
+    votes = dumps(asks[2]).decode() if len(asks) > 2 else None
     number = label = kind = None
     if isinstance(value, bool):
         number, kind = float(value), "bool"
@@ -243,4 +245,4 @@ def _score_row(event: dict[str, Any], row: list[Any]) -> tuple[Any, ...]:
     elif isinstance(value, str):
         label, kind = value, "label"
     place = (event["v"], event["i"], event["k"], event["r"])
-    return (*place, metric, number, label, kind, reason, error, evaluator, version, cost, confidence, escalated)
+    return (*place, metric, number, label, kind, reason, error, evaluator, version, cost, confidence, escalated, votes)
