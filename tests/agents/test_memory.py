@@ -73,6 +73,46 @@ def test_nothing_personal_rises_above_the_user() -> None:
     assert anonymise("Zoe knows", names=["Zoe"]) == "[name] knows"
 
 
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("My name is \u00c9lodie \u00d8degaard, \u00c9lodie \u00d8degaard.", "My name is [name], [name]."),
+        ("my name is ada", "my name is [name]"),
+        ("I\u2019m \u0141ukasz.", "I\u2019m [name]."),
+        ("i am called \u674e\u96f7 here", "i am called [name] here"),
+        ("I'm sorry, call me later", "I'm sorry, call me later"),
+        ("Zoe or ZOE knows", "[name] or [name] knows"),
+    ],
+)
+def test_names_of_people_who_introduce_themselves_are_found_in_any_script(said: str, kept: str) -> None:
+    assert anonymise(said, names=["zoe"]) == kept
+
+
+async def test_what_one_says_of_oneself_is_not_told_to_the_tenant_when_the_team_comes_up() -> None:
+    turns = [
+        {"text": "I told my team that my salary is 91k. Our dog is Rex.", "user": "ada", "organisation": "acme"},
+        {"text": "salary of the team, and dog?", "user": "bob", "organisation": "acme"},
+    ]
+    section = {"conversation": {}, "memory": {"policy": "hierarchical", "levels": ["user", "organisation"]}}
+    client = Script(["a", "b"])
+    await run(section, client, item=talk(turns))
+    seen = str(client.requests[1].messages)
+    assert "Our dog is Rex" in seen
+    assert "91k" not in seen
+
+
+@pytest.mark.parametrize("policy", ["window", "summary"])
+async def test_a_chat_that_is_come_back_to_goes_on_where_it_was(policy: str) -> None:
+    turns = [{"text": text, "chat": chat} for text, chat in (("one", "a"), ("two", "b"), ("three", "a"))]
+    client = Script(["x", "y", "z"])
+    await run({"conversation": {}, "memory": {"policy": policy, "window": 4}}, client, item=talk(turns))
+    assert [[one["content"] for one in request.messages] for request in client.requests] == [
+        ["one"],
+        ["two"],
+        ["one", "x", "three"],
+    ]
+
+
 def test_limits_age_and_importance() -> None:
     store = MemoryStore(episodic=3, semantic=2, days=30, min_importance=0.2)
     assert not store.write("trifle", level="user", scope=ADA, importance=0.1)
@@ -218,7 +258,17 @@ async def test_a_simulated_user_goes_on_until_it_is_done() -> None:
     assert "assistant: answer to The first?" in asked
 
 
-@pytest.mark.parametrize(("turns", "message"), [("x", "must be a list"), ([], "no turns"), ([3], "turn 1 must be")])
+@pytest.mark.parametrize(
+    ("turns", "message"),
+    [
+        ("x", "must be a list"),
+        ([], "no turns"),
+        ([3], "turn 1 must be"),
+        (["a", {"text": "b", "day": "tuesday"}], "`day` of turn 2 must be a number of days, got 'tuesday'"),
+        ([{"text": "b", "day": float("nan")}], "must be a number of days"),
+        ([{"text": "b", "day": None}], "must be a number of days"),
+    ],
+)
 async def test_turns_of_another_form_fail_the_trial(turns: Any, message: str) -> None:
     with pytest.raises(TargetError, match=message):
         await run({"conversation": {}}, Script(["x"]), item=talk(turns))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Remembering", "UserTurn", "user_turns"]
 
 _FACT = re.compile(r"\b(?:i|i'm|my|mine|we|our|us|me)\b", re.IGNORECASE)
+_OWN = re.compile(r"\b(?:i|i'm|my|mine|me)\b", re.IGNORECASE)
 _SHARED = re.compile(r"\b(?:we|our|us|team|company|department)\b", re.IGNORECASE)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 _DONE = re.compile(r"^\W*done\b", re.IGNORECASE)
@@ -50,6 +52,9 @@ def _read(entry: Any, index: int, item: str) -> UserTurn:
     if isinstance(entry, dict) and isinstance(entry.get("text", entry.get("content")), str):
         ids: dict[str, str] = {level: str(entry[level]) for level in LEVELS if entry.get(level) is not None}
         day = entry.get("day", 0.0)
+        if isinstance(day, bool) or not isinstance(day, (int, float)) or not math.isfinite(day):
+            message = f"item {item!r}: `day` of turn {index + 1} must be a number of days, got {day!r}"
+            raise TargetError(message, kind="bad_request")
         return UserTurn(str(entry.get("text", entry.get("content"))), ids, float(day))
     message = f"item {item!r}: turn {index + 1} must be a text, or have a `text`, got {type(entry).__name__}"
     raise TargetError(message, kind="bad_request")
@@ -92,6 +97,16 @@ def _sim_user(about: dict[str, Any], number: int) -> dict[str, Any]:
     return {"expected": lines[min(number, 2)], "knobs": {"skill": 1.0, "template": "{answer}"}}
 
 
+@dataclass(slots=True)
+class _Chat:
+    """What was said in one chat."""
+
+    said: list[dict[str, Any]] = field(default_factory=list)
+    summarised: int = 0
+    """Messages, from the first, that are in the summary."""
+    summary: str = ""
+
+
 class Remembering:
     """The memory policy of an agent in one trial.
 
@@ -106,10 +121,8 @@ class Remembering:
         self._store = MemoryStore(
             episodic=spec.episodic, semantic=spec.semantic, days=spec.days, min_importance=spec.min_importance
         )
-        self._chat: list[dict[str, Any]] = []
-        self._old: list[dict[str, Any]] = []
-        self._summary = ""
-        self._chat_id: str | None = None
+        self._chats: dict[tuple[str, str, str], _Chat] = {}
+        self._now = _Chat()
         self._mem0: Mem0Memory | None = None
         if spec.policy == "mem0":
             from bakeoff.agents.memory._mem0 import Mem0Memory
@@ -129,17 +142,14 @@ class Remembering:
         """Set up what the agent sees in this turn."""
         trial, spec = self._trial, self._spec
         scope = self._scope(turn)
-        key = "\x1f".join((scope.tenant, scope.user, scope.ids["chat"]))
-        if key != self._chat_id:  # another chat: what was said there is not in this window
-            self._chat.clear()
-            self._old.clear()
-            self._summary, self._chat_id = "", key
-        trial.history = [] if spec.policy == "none" else list(self._chat[-spec.window :])
+        # What was said in another chat is not in this window.
+        self._now = self._chats.setdefault((scope.tenant, scope.user, scope.ids["chat"]), _Chat())
+        trial.history = [] if spec.policy == "none" else list(self._now.said[-spec.window :])
         trial.memory = ""
         if spec.policy == "none":
             return
         if spec.policy == "summary":
-            trial.memory = self._summary
+            trial.memory = self._now.summary
         elif self._mem0 is not None:
             with trial.recorder.span("recall", "memory", clock, parent=0, input=turn.text) as span:
                 found_texts = await self._mem0.recall(turn.text, scope, clock)
@@ -159,7 +169,7 @@ class Remembering:
     async def end(self, turn: UserTurn, reply: str, clock: Clock) -> None:
         """Keep what was said in this turn."""
         spec = self._spec
-        self._chat += [{"role": "user", "content": turn.text}, {"role": "assistant", "content": reply}]
+        self._now.said += [{"role": "user", "content": turn.text}, {"role": "assistant", "content": reply}]
         if spec.policy == "none":
             return
         if spec.policy == "summary":
@@ -171,14 +181,15 @@ class Remembering:
             await self._write(turn, reply, clock)
 
     async def _summarise(self, clock: Clock) -> None:
-        old = self._chat[: -self._spec.window]
-        fresh = old[len(self._old) :]
+        chat = self._now
+        old = chat.said[: -self._spec.window]
+        fresh = old[chat.summarised :]
         if not fresh:
             return
-        self._old = old
+        chat.summarised = len(old)
         said = "\n".join(f"{one['role']}: {one['content']}" for one in fresh)
-        told = f"Summary so far:\n{self._summary or '(none)'}\n\nWhat was said since:\n{said}\n\nWrite the new summary."
-        self._summary = await self._ask(told, clock, "summarise")
+        told = f"Summary so far:\n{chat.summary or '(none)'}\n\nWhat was said since:\n{said}\n\nWrite the new summary."
+        chat.summary = await self._ask(told, clock, "summarise")
 
     async def _write(self, turn: UserTurn, reply: str, clock: Clock) -> None:
         scope = self._scope(turn)
@@ -198,7 +209,8 @@ class Remembering:
     async def _facts(self, turn: UserTurn, clock: Clock) -> list[tuple[Any, str]]:
         if "memory" not in self._trial.agent.helpers:
             return [
-                ("organisation" if _SHARED.search(one) else "user", one.strip())
+                # What one says of oneself stays with oneself, also when the team comes up in it.
+                ("organisation" if _SHARED.search(one) and not _OWN.search(one) else "user", one.strip())
                 for one in _SENTENCE.split(turn.text)
                 if _FACT.search(one) and not one.strip().endswith("?")
             ]

@@ -24,7 +24,9 @@ MemoryKind = Literal["episodic", "semantic"]
 LEVELS: tuple[MemoryLevel, ...] = ("chat", "task", "project", "user", "organisation", "industry", "platform")
 _PRIVATE = frozenset(LEVELS[: LEVELS.index("user") + 1])
 _ACROSS_TENANTS = frozenset({"industry", "platform"})
-_NAMED = re.compile(r"(?i:\b(?:my name is|i am called|call me|i'm|i am)\s+)([A-Z][\w'-]*(?:\s+[A-Z][\w'-]*)*)")
+_NAMED = re.compile(
+    r"\b(?:(my name is|i am called)|call me|i[\u2019']m|i am)((?:\s+[^\W\d_][\w\u2019'-]*)+)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +83,25 @@ def anonymise(text: str, *, names: Sequence[str] = ()) -> str:
         'My name is [name], mail [email]. [name] likes tea.'
     """
     text = redact(text)
-    found = [match.group(1) for match in _NAMED.finditer(text)]
+    found = [name for match in _NAMED.finditer(text) if (name := _name(match))]
     for name in sorted({*found, *(one for one in names if one)}, key=len, reverse=True):
-        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "[name]", text)
+        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "[name]", text, flags=re.IGNORECASE)
     return text
+
+
+def _name(match: re.Match[str]) -> str:
+    """Return the name that somebody introduces himself by: the words that begin with no small letter, if any.
+
+    After "my name is" the first word is one however it is written.
+    """
+    said = match.group(2).strip()
+    name = re.match(r"\S+", said) if match.group(1) else None
+    end = name.end() if name is not None else 0
+    for word in re.finditer(r"\S+", said):
+        if word.group()[0].islower() and word.start() >= end:
+            break
+        end = max(end, word.end())
+    return said[:end].rstrip("'\u2019-")
 
 
 class MemoryStore:
