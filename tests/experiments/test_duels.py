@@ -14,6 +14,7 @@ from bakeoff.experiments import (
     LocalStore,
     Preference,
     execute,
+    judge_biases,
     judge_pairs,
     load_experiment,
     rank_preferences,
@@ -124,6 +125,29 @@ async def test_a_run_that_cannot_be_ranked_says_so(store: LocalStore) -> None:
     manifest = await execute(load_experiment(content, cache_dir=store.paths.datasets), store=store.paths)
     with pytest.raises(SpecError, match="nothing to rank"):
         await judge_pairs(store, manifest.run_id, {"model": "sim/judge"})
+
+
+class Leaning:
+    """A judge that takes the answer with more courtesies, whatever it says; where there are none, the first."""
+
+    async def complete(self, request: ModelRequest) -> ModelResponse:
+        one, _, two = str(request.messages[-1]["content"]).rpartition("response 2")
+        better = "2" if "Thank you" in two and "Thank you" not in one else "1"
+        answer = json.dumps({"reason": "polite", "better": better})
+        return ModelResponse(text=answer, model="judge", usage=Usage(), cost_usd=0.0)
+
+
+async def test_what_a_judge_leans_to_is_measured_on_copies(store: LocalStore) -> None:
+    run_id = await finished(store)
+    reports, _ = await judge_biases(store, run_id, {"model": "sim/judge"}, client=Leaning(), own=["new"])
+    found = {report.kind: report for report in reports}
+    assert set(found) == {"position", "length", "formatting", "self_preference"}
+    assert found["length"].biased
+    assert found["length"].share.estimate == 1.0
+    fair, _ = await judge_biases(store, run_id, {"model": "sim/large"}, client=Judge())
+    assert not any(report.biased for report in fair)
+    with pytest.raises(SpecError, match="there is no variant 'mine'"):
+        await judge_biases(store, run_id, {"model": "sim/judge"}, client=Judge(), own=["mine"])
 
 
 def test_variants_that_only_tie_are_level() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from math import isnan
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +23,8 @@ from bakeoff.cli._common import (
 from bakeoff.errors import SpecError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bakeoff.experiments import Duels, LocalStore, Preference
 
 __all__ = ["rank"]
@@ -43,6 +45,12 @@ def rank(
         int | None, typer.Option(min=1, help="Judge so many items, at random.", show_default=False)
     ] = None,
     pairs: Annotated[str, typer.Option(help="`baseline`: each variant with it; or `all` pairs.")] = "baseline",
+    bias: Annotated[
+        bool, typer.Option("--bias", help="Measure what the judge leans to instead: position, length, formatting.")
+    ] = False,
+    own: Annotated[
+        list[str] | None, typer.Option(help="With --bias: a variant whose model is of the judge's family.")
+    ] = None,
     budget_usd: Annotated[float | None, typer.Option(min=0, help="Stop asking when this is spent.")] = None,
     store: StoreOption = None,
     env_file: EnvFileOption = None,
@@ -58,10 +66,15 @@ def rank(
         raise SpecError("say who prefers: --judge MODEL, or --queue NAME of a pairwise label queue")
     if pairs not in ("baseline", "all"):
         raise SpecError(f"--pairs must be 'baseline' or 'all', got {pairs!r}")
+    options = {"model": judge} | ({"criterion": criterion} if criterion is not None else {})
+    if bias:
+        if judge is None:
+            raise SpecError("--bias measures a judge: say which with --judge MODEL")
+        _print_bias(kept, found, options, items=items or 30, own=own or (), budget_usd=budget_usd, as_json=as_json)
+        return
     manifest = kept.manifest(found)
     cost = 0.0
     if judge is not None:
-        options = {"model": judge} | ({"criterion": criterion} if criterion is not None else {})
         looks, cost = asyncio.run(judge_pairs(kept, found, options, items=items, pairs=pairs, budget_usd=budget_usd))
     else:
         looks = _of_people(kept, found, str(queue))
@@ -72,6 +85,45 @@ def rank(
         print_json(result.to_dict())
         return
     _print(result)
+
+
+def _print_bias(
+    store: LocalStore,
+    run_id: str,
+    options: dict[str, Any],
+    *,
+    items: int,
+    own: Sequence[str],
+    budget_usd: float | None,
+    as_json: bool,
+) -> None:
+    from dataclasses import asdict
+
+    from bakeoff.experiments import judge_biases
+    from bakeoff.reports import amount_usd
+
+    reports, cost = asyncio.run(judge_biases(store, run_id, options, items=items, own=own, budget_usd=budget_usd))
+    if as_json:
+        print_json({"judge": options["model"], "cost_usd": cost, "biases": [asdict(report) for report in reports]})
+        return
+
+    def percent(value: float) -> str:
+        return "-" if isnan(value) else f"{100 * value:.0f}%"
+
+    rows = [
+        (
+            report.kind.replace("_", " "),
+            percent(report.share.estimate),
+            f"{percent(report.share.low)} to {percent(report.share.high)}",
+            "biased" if report.biased else "not shown",
+            report.explanation,
+        )
+        for report in reports
+    ]
+    columns = ["bias", "share", "interval", "verdict", "what was counted"]
+    table(f"what {options['model']} leans to: 50% is no bias", columns, rows, right=(1, 2))
+    if cost:
+        console().print(f"Judging cost {amount_usd(cost)}.")
 
 
 def _of_people(store: LocalStore, run_id: str, name: str) -> list[Preference]:

@@ -15,8 +15,9 @@ from bakeoff.experiments.analysis._escalated import Escalated, escalated_questio
 from bakeoff.experiments.analysis._segments import Segment
 from bakeoff.experiments.analysis._two_runs import analyse_two
 from bakeoff.experiments.insights._choice import Choice, Probability
-from bakeoff.experiments.insights._duels import Duels, Preference, judge_pairs, rank_preferences
+from bakeoff.experiments.insights._duels import Duels, rank_preferences
 from bakeoff.experiments.insights._insights import Insights, PassCurves, insights
+from bakeoff.experiments.insights._judging import Preference, judge_biases, judge_pairs
 from bakeoff.experiments.insights._juries import JuryAgreement, jury_agreements
 from bakeoff.experiments.insights._tradeoffs import TRADE_AXES, TradeAxis, TradeOff, trade_axes, trade_off
 from bakeoff.experiments.labels._calibration import (
@@ -107,6 +108,7 @@ __all__ = [
     "import_promptfoo",
     "insights",
     "item_info",
+    "judge_biases",
     "judge_pairs",
     "jury_agreements",
     "load_experiment",
