@@ -15,12 +15,23 @@ SECRET_PATTERNS: dict[str, str] = {
     "Google API key": r"\bAIza[0-9A-Za-z_-]{35}",
     "Stripe key": r"\b[rs]k_(?:live|test)_[0-9A-Za-z]{16,}",
     "Hugging Face token": r"\bhf_[A-Za-z0-9]{30,}",
-    "model provider key": r"\bsk-(?:[A-Za-z]{2,12}-)*[A-Za-z0-9_-]{16,}",
+    "npm token": r"\bnpm_[A-Za-z0-9]{36}",
+    "PyPI token": r"\bpypi-AgE[A-Za-z0-9_-]{40,}",
+    "SendGrid key": r"\bSG\.[A-Za-z0-9_-]{16,64}\.[A-Za-z0-9_-]{16,}",
+    "DigitalOcean token": r"\bdo[opr]_v1_[a-f0-9]{64}",
+    "Slack webhook": r"\bhooks\.slack\.com/services/T[A-Z0-9]{6,20}/B[A-Z0-9]{6,20}/[A-Za-z0-9]{16,}",
+    "model provider key": r"\b(?:sk-(?:[A-Za-z]{2,12}-)*[A-Za-z0-9_-]{16,}|(?:gsk_|xai-)[A-Za-z0-9]{20,})",
     "JSON web token": r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",
     "bearer token": r"(?i)\bbearer\s+[A-Za-z0-9._~+/-]{16,}=*",
-    "password in a URL": r"(?i)\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@]{1,100}:[^\s/@]{1,200}@",
+    "password in a URL": r"(?i)\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@]{0,100}:[^\s/@]{1,200}@",
+    "key in a URL": (
+        r"(?i)[?&;](?:amp;)?(?:(?:api|access|auth|subscription)[_-]?)?(?:key|token|secret|sig|signature|x-(?:amz|goog)-signature)"
+        r"=[A-Za-z0-9_%.~+/-]{12,500}"
+    ),
+    "basic credentials": r"(?i)\bauthorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?basic\s{1,3}[A-Za-z0-9+/]{12,}={0,2}",
     "assigned secret": (
-        r"(?i)\b(?:api[_-]?key|secret[_-]?key|access[_-]?token|auth[_-]?token|client[_-]?secret|password|passwd)"
+        r"(?i)(?<![A-Za-z0-9])(?:api[_-]?key|account[_-]?key|secret[_-]?(?:access[_-]?)?key|access[_-]?token|auth[_-]?token"
+        r"|client[_-]?secret|password|passwd)"
         r"\b[\"']?\s{0,3}[:=]\s{0,3}[\"']?[^\s\"',;]{8,200}"
     ),
 }
