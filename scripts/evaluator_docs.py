@@ -293,7 +293,8 @@ one kind for a whole run, so `threshold` is part of the spec and not chosen afte
 
 Some answers are better left to people, and they wait in a queue of their own with the reason, the least sure first:
 
-- a jury whose confidence is below `escalate_below` (`judge: {model: ..., jury: [...], escalate_below: 0.8}`), or that is split;
+- a jury whose confidence is below `escalate_below`, or that is split
+  (`judge: {model: ..., jury: [...], escalate_below: 0.8}`);
 - code on which the stages of `code_mesh` disagree (`consensus` below its `escalate_below`, 0.6);
 - what a [guard](../guards.md) with `action: escalate` stopped;
 - any evaluator of yours whose score has `escalate` in its details (with `escalate_because` and `confidence`, if known).

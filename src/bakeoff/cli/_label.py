@@ -73,10 +73,7 @@ def _list(labels: LabelStore, queues: list[Queue], run_id: str, *, as_json: bool
         )  # fmt: skip
         return
     if not queues:
-        console().print(
-            f"nothing waits for a person in {run_id}: no jury was unsure (`escalate_below`), and no queue was drawn in "
-            "`bakeoff ui`"
-        )
+        console().print(_nothing_waits(run_id))
         return
     rows = [(entry.name, entry.question, entry.n_tasks, len(given[entry.id])) for entry in queues]
     table("", ["queue", "question", "answers", "labels"], rows, right=(2, 3))
@@ -98,10 +95,20 @@ def _chosen(queues: list[Queue], name: str | None, run_id: str) -> Queue:
     fitting = [entry for entry in queues if entry.mode == "single" and name in (None, entry.name)]
     if len(fitting) == 1:
         return fitting[0]
-    names = ", ".join(repr(entry.name) for entry in queues) or "none"
+    names = ", ".join(repr(entry.name) for entry in queues)
+    if not names:
+        raise SpecError(_nothing_waits(run_id))
     if fitting:
         raise SpecError(f"the run {run_id!r} has {len(fitting)} queues; say which one with --queue: {names}")
-    raise SpecError(f"there is no queue {name or ''!r} of single answers for run {run_id!r}; it has: {names}")
+    wanted = "" if name is None else f" {name!r}"
+    raise SpecError(f"there is no queue{wanted} of single answers for run {run_id!r}; it has: {names}")
+
+
+def _nothing_waits(run_id: str) -> str:
+    return (
+        f"nothing waits for a person in {run_id}: no jury was unsure (`escalate_below`), and no queue was drawn in "
+        "`bakeoff ui`"
+    )
 
 
 def _write(store: LocalStore, labels: LabelStore, queue: Queue, path: Path) -> int:
