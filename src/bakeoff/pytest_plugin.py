@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from bakeoff.regression import GateResult
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["Bakeoff"]
 
 _MARK = "bakeoff(file, *, against=None): the experiment file of this test; the fixture `bakeoff_run` is its run"
-_SEEN = pytest.StashKey[list[tuple[str, str, str]]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,7 +32,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker."""
     config.addinivalue_line("markers", _MARK)
-    config.stash[_SEEN] = []
 
 
 class Bakeoff:
@@ -64,7 +63,7 @@ class Bakeoff:
         result = decide_gate(run.store, run.run_id, against=against)
         self._request.node.user_properties.append(("bakeoff_outcome", result.outcome))
         self._request.node.user_properties.append(("bakeoff_run", result.run_id))
-        self._config.stash[_SEEN].append((self._request.node.nodeid, result.outcome, result.headline))
+        self._request.node.user_properties.append(("bakeoff_gate", result.headline))
         return result
 
     def check(self, run: RunResult, *, against: str | None = None) -> GateResult:
@@ -100,13 +99,25 @@ def bakeoff(request: pytest.FixtureRequest) -> Bakeoff:
     return Bakeoff(request.config, request)
 
 
+@contextmanager
+def _in_plain_words() -> Iterator[None]:
+    """Turn a mistake in a file into a failure with its message and no traceback."""
+    from bakeoff.errors import BakeoffError
+
+    try:
+        yield
+    except BakeoffError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
 @pytest.fixture
 def bakeoff_run(request: pytest.FixtureRequest, bakeoff: Bakeoff) -> RunResult:
     """Give the run of the experiment that the test's marker names; its gate, where it has one, is checked first."""
     marker = request.node.get_closest_marker("bakeoff")
     if marker is None or not marker.args:
         pytest.fail("the fixture `bakeoff_run` needs @pytest.mark.bakeoff('experiment.yaml')", pytrace=False)
-    return bakeoff.run(marker.args[0])
+    with _in_plain_words():
+        return bakeoff.run(marker.args[0])
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -117,12 +128,26 @@ def pytest_runtest_call(item: pytest.Item) -> None:
     run = given.get("bakeoff_run")
     if marker is not None and run is not None and run.manifest.spec.get("gate"):
         request: pytest.FixtureRequest = item._request  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
-        Bakeoff(item.config, request).check(run, against=marker.kwargs.get("against"))
+        with _in_plain_words():
+            Bakeoff(item.config, request).check(run, against=marker.kwargs.get("against"))
+
+
+def _gates(terminalreporter: pytest.TerminalReporter) -> list[tuple[str, str, str]]:
+    """Return (test, outcome, headline) of every gate, from the reports: they come from the workers of xdist, too."""
+    found: dict[tuple[str, str, str], None] = {}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            told = list(getattr(report, "user_properties", ()))
+            outcomes = [value for name, value in told if name == "bakeoff_outcome"]
+            headlines = [value for name, value in told if name == "bakeoff_gate"]
+            for outcome, headline in zip(outcomes, headlines, strict=False):
+                found[report.nodeid, str(outcome), str(headline)] = None
+    return list(found)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say what every gate decided."""
-    seen = config.stash[_SEEN]
+    seen = _gates(terminalreporter)
     if not seen:
         return
     terminalreporter.section("bakeoff gates")

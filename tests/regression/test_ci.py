@@ -187,3 +187,26 @@ def test_the_plugin_checks_gates_and_is_light(tmp_path: Path) -> None:
     assert "INCONCLUSIVE" in done.stdout
     assert "bakeoff gates" in done.stdout
     assert '<property name="bakeoff_outcome" value="fail"' in (tmp_path / "junit.xml").read_text()
+
+
+def test_workers_of_xdist_report_gates_and_mistakes_have_no_traceback(tmp_path: Path) -> None:
+    pytest.importorskip("xdist")
+    spec = recorded({"bot": passes(20, 20)}, gate=[{"at_least": 0.5}])
+    (tmp_path / "good.yaml").write_text(json.dumps(spec))
+    (tmp_path / "lost.yaml").write_text(json.dumps({**spec, "gate": [{"no_new_failures": ["i0"]}]}))
+    (tmp_path / "test_it.py").write_text(
+        "import pytest\n"
+        "@pytest.mark.bakeoff('good.yaml')\ndef test_good(bakeoff_run):\n    pass\n"
+        "@pytest.mark.bakeoff('absent.yaml')\ndef test_absent(bakeoff_run):\n    pass\n"
+        "@pytest.mark.bakeoff('lost.yaml')\ndef test_lost(bakeoff_run):\n    pass\n"
+    )
+    installed = bool(entry_points(group="pytest11", name="bakeoff"))
+    named = () if installed else ("-p", "bakeoff.pytest_plugin")
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", *named, "-p", "no:randomly", "-p", "no:cacheprovider"]
+    command += ["--bakeoff-store", "store"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "test_it.py::test_good: PASS: " in done.stdout, done.stdout + done.stderr
+    assert "absent.yaml: there is no such file" in done.stdout
+    assert "has no baseline 'main'" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert "_yaml.py" not in done.stdout

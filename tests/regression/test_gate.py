@@ -250,6 +250,36 @@ def test_a_silent_sentinel_decides_nothing(store: LocalStore) -> None:
     assert decide_gate(store, run(store, recorded({"bot": answers}, gate=gate))).outcome == "inconclusive"
 
 
+def test_a_sentinel_that_is_taken_out_or_rewritten_does_not_pass(store: LocalStore) -> None:
+    gate = [{"no_new_failures": ["i0", "i1", "i9"]}]
+    spec = recorded({"bot": passes(10, 9)}, gate=gate)  # i9 fails from the start
+    set_baseline(store, run(store, spec))
+    assert decide_gate(store, run(store, spec)).outcome == "pass"
+    out = recorded({"bot": passes(10, 9)}, gate=gate)
+    del out["dataset"]["rows"][1]
+    result = decide_gate(store, run(store, out))
+    assert result.outcome == "inconclusive"
+    assert (
+        "1 that passed before cannot be compared, since they were taken out or rewritten: i1" in result.rules[0].because
+    )
+    for index, outcome in ((0, "inconclusive"), (9, "pass"), (5, "pass")):  # i9 did not pass, i5 is no sentinel
+        other = recorded({"bot": passes(10, 9)}, gate=gate)
+        other["dataset"]["rows"][index]["q"] = "another question"
+        assert decide_gate(store, run(store, other)).outcome == outcome, index
+
+
+def test_a_sentinel_that_is_nowhere_is_a_mistake_and_a_new_one_is_not(store: LocalStore) -> None:
+    gate = [{"no_new_failures": ["i0", "i9", "typo"]}]
+    set_baseline(store, run(store, recorded({"bot": passes(9, 9)})))
+    spec = recorded({"bot": passes(10, 10)}, gate=gate)
+    with pytest.raises(SpecError, match=r"neither the run nor its baseline has: typo$"):
+        decide_gate(store, run(store, spec))
+    gate[0]["no_new_failures"].remove("typo")
+    result = decide_gate(store, run(store, spec))
+    assert result.outcome == "pass"
+    assert result.rules[0].warnings == ("1 sentinel items are not in the baseline yet: i9",)
+
+
 def test_sentinels_by_metadata(store: LocalStore) -> None:
     spec = recorded({"bot": passes(6, 6)}, gate=[{"no_new_failures": "must_pass"}])
     for index, row in enumerate(spec["dataset"]["rows"]):

@@ -70,13 +70,25 @@ def decide_sentinels(
     pair: tuple[str, str],
     called: str,
     sentinels: Sequence[str],
+    whole: tuple[Observations, Observations],
 ) -> RuleResult:
     """Decide `no_new_failures` for one variant, on named items.
 
-    An item passes when at least half of its repeats do. A sentinel without a score leaves the rule inconclusive.
+    An item passes when at least half of its repeats do. A sentinel without a score leaves the rule inconclusive, and so
+    does one that passed before and was since taken out or rewritten: else whoever breaks it could make the gate pass.
+
+    Args:
+        rule: The rule.
+        metric: Pass/fail metric.
+        candidate: The run, on the items that both have with the same content.
+        baseline: The baseline, likewise.
+        pair: Variant, and the baseline's variant.
+        called: Name of the baseline.
+        sentinels: Ids of the named items.
+        whole: Run and baseline with all their items.
 
     Raises:
-        SpecError: The metric is not pass/fail, or no sentinel is among the items.
+        SpecError: The metric is not pass/fail, or a sentinel is in neither run.
     """
     facts = candidate.facts(metric)
     if facts.kind != "binary":
@@ -85,36 +97,55 @@ def decide_sentinels(
             f"{'words' if facts.is_label else 'numbers'}; give its evaluator a `threshold`"
         )
     named = np.isin(candidate.ids.astype(str), np.array(list(sentinels), dtype=str))
-    if not named.any():
-        raise SpecError(
-            f"none of the {len(sentinels)} sentinel items is in the run and its baseline: {_few(sentinels)}"
-        )
+    shared = set(candidate.ids[named].astype(str).tolist())
+    new, lost = _elsewhere(sorted(set(sentinels) - shared), metric, pair[1], whole)
     now, then = item_means(candidate.of(metric, pair[0])), item_means(baseline.of(metric, pair[1]))
     passed_before = named & (then >= 0.5)
     fails = candidate.ids[passed_before & (now < 0.5)].tolist()
     wavers = candidate.ids[passed_before & (now >= 0.5) & (now < 1)].tolist()
     silent = candidate.ids[passed_before & np.isnan(now)].tolist()
-    gone = len(sentinels) - int(named.sum())
-    outcome: GateOutcome = "fail" if fails else "inconclusive" if silent else "pass"
+    outcome: GateOutcome = "fail" if fails else "inconclusive" if silent or lost else "pass"
     counted = int(passed_before.sum())
     because = f"{len(fails)} of {counted} sentinel items that passed before fail now"
     if fails:
         because += f": {_few(fails)}"
     elif silent:
         because += f"; {len(silent)} have no score: {_few(silent)}"
+    if lost:
+        because += (
+            f"; {len(lost)} that passed before cannot be compared, since they were taken out or rewritten: {_few(lost)}"
+            " (set a new baseline when that was meant)"
+        )
     warnings = []
     if wavers:
         warnings.append(f"{len(wavers)} sentinel items failed in some repeats: {_few(wavers)}")
-    if gone:
-        warnings.append(f"{gone} sentinel items are not in both runs")
+    if new:
+        warnings.append(f"{len(new)} sentinel items are not in the baseline yet: {_few(new)}")
     if candidate.repeats == 1 and fails:
         warnings.append("one answer of each sentinel: if the model varies, repeats tell a lapse from a regression")
     return RuleResult(
         rule=rule_words(rule, metric, facts), kind="no_new_failures", metric=metric, variant=pair[0], reference=called,
         outcome=outcome, because=f"{because}.", estimate=float(len(fails)), value=float(len(fails)), threshold=0.0,
-        n=counted, n_missing=len(silent), method="named items", is_statistical=False,
+        n=counted, n_missing=len(silent) + len(lost), method="named items", is_statistical=False,
         items=tuple(str(item) for item in fails), warnings=tuple(warnings),
     )  # fmt: skip
+
+
+def _elsewhere(
+    ids: Sequence[str], metric: str, variant: str, whole: tuple[Observations, Observations]
+) -> tuple[list[str], list[str]]:
+    """Sort named items that cannot be compared: new ones, and those that passed in the baseline.
+
+    Raises:
+        SpecError: One is in neither run.
+    """
+    now, before = whole
+    here, there = set(now.ids.astype(str).tolist()), before.ids.astype(str).tolist()
+    unknown = [name for name in ids if name not in here and name not in there]
+    if unknown:
+        raise SpecError(f"`no_new_failures` names items that neither the run nor its baseline has: {_few(unknown)}")
+    means = dict(zip(there, item_means(before.of(metric, variant)).tolist(), strict=True))
+    return [name for name in ids if name not in means], [name for name in ids if means.get(name, 0.0) >= 0.5]
 
 
 def _few(ids: Iterable[object]) -> str:

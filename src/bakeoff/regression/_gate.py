@@ -234,6 +234,8 @@ class _Scope:
     unmatched: tuple[str, ...]
     called: str
     marked: Mapping[str, Sequence[str]]
+    baseline: Observations | None = None
+    """All of the baseline, with the items that the run does not have."""
 
     @classmethod
     def of(
@@ -259,7 +261,7 @@ class _Scope:
             pairs, unmatched = ((chosen, baseline.baseline),), tuple(name for name in alone if name != chosen)
         return cls(
             candidate=candidate, alignment=align(candidate, baseline), pairs=pairs, alone=alone, unmatched=unmatched,
-            called=called, marked=marked,
+            called=called, marked=marked, baseline=baseline,
         )  # fmt: skip
 
     def refuse_other_versions(self) -> None:
@@ -299,7 +301,7 @@ class _Scope:
         ]
 
     def _against_baseline(self, rule: GateRule, metric: str, setting: Setting) -> list[Measured | RuleResult]:
-        if self.alignment is None:
+        if self.alignment is None or self.baseline is None:
             raise SpecError("a rule compares with the baseline, and there is none")
         both = {"candidate": self.alignment.candidate, "baseline": self.alignment.baseline}
         chosen = [pair for pair in self.pairs if rule.variant in (None, pair[0])]
@@ -313,9 +315,12 @@ class _Scope:
         named = rule.no_new_failures
         sentinels = self.marked[named] if isinstance(named, str) else named
         return [
-            decide_sentinels(rule, metric, pair=pair, called=self.called, sentinels=sentinels, **both)
+            decide_sentinels(
+                rule, metric, pair=pair, called=self.called, sentinels=sentinels, whole=(self.candidate, self.baseline),
+                **both,
+            )
             for pair in chosen
-        ]
+        ]  # fmt: skip
 
     @staticmethod
     def _chosen(rule: GateRule, variants: Sequence[str]) -> list[str]:
