@@ -9,7 +9,7 @@ import streamlit as st
 
 from bakeoff.app import _parts, _state
 from bakeoff.app._charts import chart
-from bakeoff.app._text import h
+from bakeoff.app._text import h, named
 from bakeoff.reports import amount_usd, effects_figure
 
 if TYPE_CHECKING:
@@ -43,7 +43,9 @@ def behind(manifest: Manifest, metric: MetricAnalysis) -> None:
             _parts.wrap(f'<div class="bo-card"><ul style="padding-left:1.1rem;margin:.2rem 0">{rows}</ul></div>')
         )
     if not found.notes and found.effects is None and not found.passes:
-        _state.html(_parts.empty("◔", "Nothing more to say", "Repeats, or a second factor, would tell more."))
+        scored = any(row.n_items for row in metric.scores)
+        said = "Repeats, or a second factor, would tell more." if scored else "No answer has a score."
+        _state.html(_parts.empty("◔", "Nothing more to say", said))
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
@@ -60,9 +62,9 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 def _passes(found: Insights) -> str:
     ks = range(len(found.passes[0].any_of_k))
     rows = [
-        [f"{h(curves.variant, 80)}<small>{name}</small>", *(_share(curve[k]) for k in ks)]
+        [f"{named(curves.variant)}<small>{what}</small>", *(_share(curve[k]) for k in ks)]
         for curves in found.passes
-        for name, curve in (("any of k right", curves.any_of_k), ("all of k right", curves.all_of_k))
+        for what, curve in (("any of k right", curves.any_of_k), ("all of k right", curves.all_of_k))
     ]
     return _table(["Variant", *(f"k = {k + 1}" for k in ks)], rows)
 
@@ -79,7 +81,7 @@ def _costs(found: Insights) -> str:
         return h(amount_usd(1000 * value))
 
     rows = [
-        [h(name, 80), thousand(cost.estimate), f"{thousand(cost.low)} to {thousand(cost.high)}"]
-        for name, cost in found.choice.success_costs
+        [named(variant), thousand(cost.estimate), f"{thousand(cost.low)} to {thousand(cost.high)}"]
+        for variant, cost in found.choice.success_costs
     ]
     return _table(["Variant", "USD per 1,000 successes", "Interval"], rows)

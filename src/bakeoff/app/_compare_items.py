@@ -10,13 +10,13 @@ import streamlit as st
 from bakeoff.app import _pairs, _parts, _queries, _segments, _state
 from bakeoff.app._diff import word_diff
 from bakeoff.app._pages import page
-from bakeoff.app._text import clip, h, line, md, visible
+from bakeoff.app._text import clip, h, line, md, named, visible
 from bakeoff.app._trial_view import score_chip
 
 if TYPE_CHECKING:
     from bakeoff.app._pairs import PairFilter, PairPage, PairRow, PairShow, Side
     from bakeoff.app._queries import Trial
-    from bakeoff.experiments import Manifest
+    from bakeoff.experiments import Comparison, Manifest
 
 __all__ = ["show"]
 
@@ -27,10 +27,12 @@ _SHOW: dict[PairShow, str] = {
 }  # fmt: skip
 
 
-def show(earlier: Manifest, later: Manifest, metric: str, *, before: Side, after: Side) -> None:
-    """Show the items of a comparison, filtered as the reader chooses."""
+def show(
+    earlier: Manifest, later: Manifest, metric: str, *, before: Side, after: Side, moved: Comparison | None
+) -> None:
+    """Show the items of a comparison, filtered as the reader chooses; `moved` is `None` where scores have no order."""
     st.subheader("Item by item")
-    wanted = _controls(earlier, later, metric, before=before, after=after)
+    wanted = _controls(earlier, later, metric, before=before, after=after, moved=moved)
     scope = hash(wanted)
     total = _page(earlier, later, wanted, limit=1).total
     if not total:
@@ -52,11 +54,21 @@ def show(earlier: Manifest, later: Manifest, metric: str, *, before: Side, after
                 _side_by_side(earlier, later, row, wanted)
 
 
-def _controls(earlier: Manifest, later: Manifest, metric: str, *, before: Side, after: Side) -> PairFilter:
+def _controls(
+    earlier: Manifest, later: Manifest, metric: str, *, before: Side, after: Side, moved: Comparison | None
+) -> PairFilter:
     judges = _pairs.judges_of(earlier, later)
     offered: list[PairShow] = [name for name in _SHOW if name != "judges" or judges]
+    if moved is None:  # labels: they change, but do not improve
+        offered = [name for name in offered if name not in ("improved", "regressed", "flipped", "failing")]
     chosen = _state.choose(
-        "Show", offered, name="changes", words=lambda s: _SHOW[s], style="segments", label_visibility="collapsed"
+        "Show",
+        offered,
+        name="changes",
+        default=_first_shown(moved),
+        words=lambda s: _SHOW[s],
+        style="segments",
+        label_visibility="collapsed",
     )
     fields = _fields(later.run_id, later.dataset_version)
     columns = st.columns([3, 2, 2] if fields else [1], vertical_alignment="bottom")
@@ -68,6 +80,13 @@ def _controls(earlier: Manifest, later: Manifest, metric: str, *, before: Side, 
         metric=metric, before=before, after=after, show=chosen, search=(search or "").strip(), judges=judges,
         tag=_tag(later, fields, columns) if fields else None, higher_is_better=_direction(earlier, later, metric),
     )  # fmt: skip
+
+
+def _first_shown(moved: Comparison | None) -> PairShow:
+    """Return the group that a reader sees first: one that has items."""
+    if moved is None:
+        return "changed"
+    return "improved" if moved.improved else "regressed" if moved.regressed else "all"
 
 
 _MOST_VALUES = 200
@@ -186,8 +205,8 @@ def _trials(manifest: Manifest, item: int | None, variant: str) -> list[Trial]:
     return [] if item is None else _state.trials_of(manifest, item, variants=[variant])
 
 
-def _answer(trial: Trial | None, name: str, diff: str) -> str:
-    head = f'<div class="bo-label">{h(name, 80)}</div>'
+def _answer(trial: Trial | None, variant: str, diff: str) -> str:
+    head = f'<div class="bo-label">{named(variant)}</div>'
     if trial is None:
         return _parts.wrap(f"{head}<pre>(no trial)</pre>")
     chips = "".join(score_chip(score) for score in trial.scores)

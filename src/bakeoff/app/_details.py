@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from bakeoff.app import _parts, _segments, _state
-from bakeoff.app._text import h, md, signed
+from bakeoff.app._text import h, md, named, signed
 
 if TYPE_CHECKING:
     from bakeoff.experiments import Analysis, Comparison, LocalStore, Manifest, MetricAnalysis
@@ -32,7 +32,7 @@ def label_counts(store: LocalStore, manifest: Manifest, metric: MetricAnalysis) 
     labels = sorted(totals, key=lambda label: -totals[label])[:20]
     head = "".join(f"<th class=r>{h(label, 30)}</th>" for label in labels)
     body = "".join(
-        f"<tr><td class=name>{h(v, 80)}</td>"
+        f"<tr><td class=name>{named(v)}</td>"
         + "".join(f"<td class=r>{counts.get((v, label), 0):,}</td>" for label in labels)
         + "</tr>"
         for v in manifest.variant_names
@@ -58,7 +58,7 @@ def segments(manifest: Manifest, analysis: Analysis, metric: MetricAnalysis) -> 
         text = "Each value has fewer than five items, or the run was allocated while it was watched."
         _state.html(_parts.empty("≡", "Too little to break down", text))
         return
-    head = "".join(f"<th class=r>{h(v, 40)}</th>" for v in manifest.variant_names)
+    head = "".join(f"<th class=r>{named(v, 40)}</th>" for v in manifest.variant_names)
     body = []
     for part in parts:
         scores = {row.variant: row.estimate for row in part.metric.scores}
@@ -108,8 +108,8 @@ def all_metrics(analysis: Analysis) -> None:
             unit = "points" if points else metric.unit
             rows.append(
                 f"<tr><td class=name>{h(metric.metric, 60)}<small>{h(metric.role)}</small></td>"
-                f"<td>{_parts.verdict_chip(c.label)}</td><td>{h(c.candidate, 60)} <span class=bo-soft>vs</span> "
-                f"{h(c.baseline, 60)}</td><td class=r><b>{h(signed(d.estimate, points=points))}</b> "
+                f"<td>{_parts.verdict_chip(c.label)}</td><td>{named(c.candidate, 60)} <span class=bo-soft>vs</span> "
+                f"{named(c.baseline, 60)}</td><td class=r><b>{h(signed(d.estimate, points=points))}</b> "
                 f"<span class=bo-soft>{h(unit, 20)}</span></td><td class=r>{h(ends)}</td></tr>"
             )
     right = "<th class=r>Difference</th><th class=r>Interval</th>"

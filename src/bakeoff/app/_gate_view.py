@@ -118,7 +118,7 @@ def gate_section(runs: Sequence[Manifest], newest: Sequence[Manifest]) -> None:
     text = _rules_text(manifest)
     if not text.strip():
         _state.html(
-            _parts.empty("⛩", "This experiment has no gate", "Write rules under “Rules”: they are tried on this run, "
+            _parts.empty("⇥", "This experiment has no gate", "Write rules under “Rules”: they are tried on this run, "
                          "and nothing runs. Copy them into the experiment file when they say what you want.")
         )  # fmt: skip
         return

@@ -161,7 +161,7 @@ class LabelStore:
         wanted = list(dict.fromkeys(variants)) or store.manifest(run_id).variant_names
         options = [choice.strip() for choice in choices if choice.strip()]
         if mode == "pairwise" and len(wanted) != 2:
-            raise SpecError(f"pairwise labels need exactly two variants, got {len(wanted)}")
+            raise SpecError(f"side by side stand exactly two variants, not {len(wanted)}: choose two under Variants")
         if mode == "single" and len(set(options)) < 2:
             raise SpecError(f"a label needs at least two different choices, got {options!r}")
         tasks = draw_tasks(store, run_id, wanted, pairwise=mode == "pairwise", n=n, seed=seed, draw=draw)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import isfinite, isnan
 from typing import TYPE_CHECKING
 
-from bakeoff.app._text import h, number, percent, signed
+from bakeoff.app._text import h, named, number, percent, signed
 from bakeoff.reports import amount_usd
 
 if TYPE_CHECKING:
@@ -189,6 +189,7 @@ def leaderboard(analysis: Analysis, metric: MetricAnalysis, models: dict[str, st
     for row in rows:
         resource = used[row.variant]
         base = row.variant == analysis.baseline
+        place = "–" if isnan(row.estimate.estimate) else f"{row.rank}"
         note = models.get(row.variant, "")
         tag = " · baseline" if base else ""
         under = f"<small>{h(note, 60)}{tag}</small>" if note or base else ""
@@ -203,7 +204,7 @@ def leaderboard(analysis: Analysis, metric: MetricAnalysis, models: dict[str, st
         )
         per_thousand = 1000 * resource.cost_usd_per_trial
         body.append(
-            f"<tr><td class=r>{row.rank}</td><td class=name>{h(row.variant, 80)}{under}</td><td class=bar>{bar}</td>"
+            f"<tr><td class=r>{place}</td><td class=name>{named(row.variant)}{under}</td><td class=bar>{bar}</td>"
             f'<td class="r main"><b>{h(shown(row.estimate.estimate, metric))}</b></td>'
             f'<td class=r data-name="interval">{h(_interval(row, metric))}</td>'
             f'<td class=r data-name="trials missing">{row.n_missing:,}</td>'
@@ -257,7 +258,7 @@ def comparisons(analysis: Analysis, metric: MetricAnalysis) -> str:
         interval = "–" if isnan(d.low) else f"{signed(d.low, points=points)} to {signed(d.high, points=points)}"
         body.append(
             f"<tr><td>{verdict_chip(c.label)}</td>"
-            f"<td class=name>{h(c.candidate, 80)}<small>vs {h(c.baseline, 80)}</small></td>"
+            f"<td class=name>{named(c.candidate)}<small>vs {named(c.baseline)}</small></td>"
             f'<td class=bar>{bar}</td><td class="r main"><b>{h(signed(d.estimate, points=points))}</b></td>'
             f'<td class=r data-name="interval">{h(interval)}</td>'
             f'<td class=r data-name="adjusted p">{_p(p)}</td>'

@@ -11,7 +11,7 @@ import streamlit as st
 from bakeoff.app import _parts, _state
 from bakeoff.app._charts import chart
 from bakeoff.app._pages import page
-from bakeoff.app._text import h, md, number, percent
+from bakeoff.app._text import h, md, named, number, percent
 from bakeoff.reports import AXIS_WORDS, axis_value, distribution_figure, tradeoff_figure
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _front_table(found: TradeOff, metric: MetricAnalysis, analysis: Analysis) ->
         value = quality.get(variant)
         shown = "–" if value is None else _parts.shown(value.estimate, metric)
         rows.append(
-            f"<tr><td>{place}</td><td class=name>{h(variant, 80)}<small>{base}</small></td>"
+            f"<tr><td>{place}</td><td class=name>{named(variant)}<small>{base}</small></td>"
             f"<td class=r><b>{h(shown)}</b></td>{cells}"
             f'<td><div class="bo-progress"><div class="bo-key" style="width:{width:.0f}%"></div></div></td>'
             f"<td class=r>{h(share)}</td></tr>"

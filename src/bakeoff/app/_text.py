@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime
 from math import floor, isnan, log10
 
-__all__ = ["ago", "call_cost", "clip", "defused", "h", "line", "md", "number", "percent", "signed", "visible"]
+__all__ = ["ago", "call_cost", "clip", "defused", "h", "line", "md", "named", "number", "percent", "signed", "visible"]
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:^=&@])")
 _ADDRESS = re.compile(r"(?<=\w):(?=//)|\bwww(?=\.)|@", re.IGNORECASE)
@@ -66,6 +66,20 @@ def h(text: object, limit: int | None = None) -> str:
         '&lt;script&gt;alert(1)&lt;/script&gt;'
     """
     return html.escape(visible(text if limit is None else clip(text, limit)), quote=True)
+
+
+def named(text: object, limit: int = 80) -> str:
+    """Escape a name for HTML; a long one loses its middle, since names made by a script differ at their end.
+
+    Examples:
+        >>> print(named("a name that goes on, 1", 12))
+        <span title="a name that goes on, 1">a name…on, 1</span>
+    """
+    whole = str(text)
+    if len(whole) <= limit:
+        return h(whole)
+    tail = (limit - 1) // 2
+    return f'<span title="{h(whole, 400)}">{h(whole[: limit - 1 - tail])}…{h(whole[-tail:])}</span>'
 
 
 def md(text: object, limit: int = 200) -> str:

@@ -174,7 +174,7 @@ def _facts(analysis: Analysis) -> str:
 
 def _metric(metric: MetricAnalysis, analysis: Analysis) -> str:
     rows = "".join(
-        f"<tr><td class=n>{row.rank}</td><td>{_e(row.variant)}</td>"
+        f"<tr><td class=n>{'-' if isnan(row.estimate.estimate) else row.rank}</td><td>{_e(row.variant)}</td>"
         f"<td class=n>{_e(show_labels(row.labels) if row.labels else show(row.estimate.estimate, metric))}"
         f"</td><td class=n>{_e(show(row.estimate.low, metric))} to {_e(show(row.estimate.high, metric))}</td>"
         f"<td class=n>{row.n_items:,}</td><td class=n>{row.n_missing:,}</td><td>{_e(row.estimate.method)}</td></tr>"

@@ -52,7 +52,9 @@ def _two_variants(manifest: Manifest) -> None:
     comparison = _find(analysis, metric, candidate, baseline)
     if comparison is not None:
         _summary(analysis, comparison)
-    _compare_items.show(manifest, manifest, metric, before=_side(manifest, baseline), after=_side(manifest, candidate))
+    _compare_items.show(
+        manifest, manifest, metric, before=_side(manifest, baseline), after=_side(manifest, candidate), moved=comparison
+    )
 
 
 def _side(manifest: Manifest, variant: str) -> _pairs.Side:
@@ -137,7 +139,14 @@ def _two_runs(manifest: Manifest) -> None:
     if len(shared.metric(metric).comparisons) > 1:
         with st.expander(_changed(shared.metric(metric)), icon=":material/compare_arrows:"):
             _state.html(_parts.comparisons(shared, shared.metric(metric)))
-    _compare_items.show(earlier, manifest, metric, before=_side(earlier, before), after=_side(manifest, after))
+    _compare_items.show(
+        earlier,
+        manifest,
+        metric,
+        before=_side(earlier, before),
+        after=_side(manifest, after),
+        moved=next(iter(analysis.metric(metric).comparisons), None),
+    )
 
 
 def _changed(metric: MetricAnalysis) -> str:

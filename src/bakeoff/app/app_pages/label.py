@@ -159,7 +159,8 @@ def _results(labels: LabelStore, queue: Queue, manifest: Manifest) -> None:
         return
     st.subheader("So far")
     st.caption("Opens the blinds: look after you have judged.")
-    with st.expander(f"{len(found):,} labels by {len({x.annotator for x in found})} people"):
+    people = len({x.annotator for x in found})
+    with st.expander(f"{len(found):,} labels by {people} {'person' if people == 1 else 'people'}"):
         counts: dict[tuple[str, str], int] = {}
         for label in found:
             name = label.variant if queue.mode == "single" else "(pairs)"
@@ -222,6 +223,9 @@ def _import(labels: LabelStore, queue: Queue, annotator: str) -> None:
                 _state.html(_parts.warnings(shown, f"{len(done.refused):,} rows do not fit"))
 
 
+_ONE, _TWO = "Is this answer right?", "Which answer is better?"
+
+
 def _new_queue(labels: LabelStore, manifest: Manifest, *, expanded: bool) -> None:
     with st.expander("New queue", expanded=expanded, icon=":material/add:"), st.form("new_queue", border=False):
         one, two = st.columns([2, 1])
@@ -231,10 +235,13 @@ def _new_queue(labels: LabelStore, manifest: Manifest, *, expanded: bool) -> Non
             ["single", "pairwise"],
             format_func=lambda m: "two side by side" if m == "pairwise" else "one answer",
         )
-        question = st.text_input("Question", value="Is this answer right?")
+        question = st.text_input("Question", value=_ONE)
         a, b, c = st.columns([3, 3, 1])
         choices = a.text_input("Choices, with commas", value="right, wrong, unclear")
-        variants = b.multiselect("Variants (all when empty)", manifest.variant_names)
+        variants = b.multiselect(
+            "Variants (all when empty)", manifest.variant_names,
+            help="Two to judge side by side: the choices are then A, B and a tie.",
+        )  # fmt: skip
         n = c.number_input("Answers", 1, 5000, value=50)
         drawn = st.selectbox(
             "Which answers", DRAWS, format_func=lambda d: _DRAWN[d],
@@ -245,6 +252,7 @@ def _new_queue(labels: LabelStore, manifest: Manifest, *, expanded: bool) -> Non
         if st.form_submit_button("Draw answers", type="primary", icon=":material/shuffle:"):
             _access.require("editor")
             kind: Draw = drawn or "random"
+            question = _TWO if mode == "pairwise" and question == _ONE else question
             try:
                 labels.create_queue(
                     _state.the_store(), manifest.run_id, name=name or "queue", question=question or "", n=int(n or 50),

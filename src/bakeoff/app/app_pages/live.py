@@ -11,7 +11,7 @@ import streamlit as st
 from bakeoff.app import _access, _launch, _parts, _state
 from bakeoff.app._live import RunningComparison, running_comparisons
 from bakeoff.app._pages import page
-from bakeoff.app._text import h, percent, signed
+from bakeoff.app._text import h, named, percent, signed
 from bakeoff.errors import BakeoffError, StoreError
 from bakeoff.experiments import send_control
 from bakeoff.reports import amount_usd, duration
@@ -86,7 +86,7 @@ def _progress(manifest: Manifest, status: dict[str, Any]) -> None:
     primary = next((m for m in manifest.metrics if m.metric == manifest.primary), None)
     share = primary is not None and primary.score_kind == "binary"
     each = planned // max(1, len(manifest.variants))
-    rows = "".join(_variant_row(name, status, each, share=share) for name in manifest.variant_names[:40])
+    rows = "".join(_variant_row(v, status, each, share=share) for v in manifest.variant_names[:40])
     simulated = _parts.chip("simulated", "other") if manifest.is_simulated else ""
     _state.html(
         '<div class="bo bo-card"><div class="bo-run"><div class="top">'
@@ -102,13 +102,13 @@ def _progress(manifest: Manifest, status: dict[str, Any]) -> None:
         _state.html(_parts.warnings([*listed, *[str(s) for s in status.get("samples", [])]], "Failed trials"))
 
 
-def _variant_row(name: str, status: dict[str, Any], planned: int, *, share: bool) -> str:
-    entry = (status.get("variants") or {}).get(name) or {}
+def _variant_row(variant: str, status: dict[str, Any], planned: int, *, share: bool) -> str:
+    entry = (status.get("variants") or {}).get(variant) or {}
     done, failed = int(entry.get("done") or 0), int(entry.get("failed") or 0)
     mean = entry.get("mean")
     shown = "–" if not isinstance(mean, int | float) or isnan(mean) else percent(mean) if share else f"{mean:.3f}"
     return (
-        f"<tr><td class=name>{h(name, 80)}</td><td>{_parts.progress(done, failed, planned)}</td>"
+        f"<tr><td class=name>{named(variant)}</td><td>{_parts.progress(done, failed, planned)}</td>"
         f"<td class=r>{done:,}</td><td class=r>{failed:,}</td><td class=r>{shown}</td></tr>"
     )
 
@@ -134,7 +134,7 @@ def _estimates(manifest: Manifest) -> None:
         if result is None or isnan(result.low):
             why = entry.reason or "too early to say"
             rows.append(
-                f"<tr><td>{_parts.chip('waiting', 'open')}</td><td class=name>{h(entry.candidate, 80)}</td>"
+                f"<tr><td>{_parts.chip('waiting', 'open')}</td><td class=name>{named(entry.candidate)}</td>"
                 f"<td class=r>{entry.n_items:,}</td><td colspan=2 class=bo-soft>{h(why, 160)}</td></tr>"
             )
             continue
@@ -143,12 +143,12 @@ def _estimates(manifest: Manifest) -> None:
         interval = f"{signed(result.low, points=points)} to {signed(result.high, points=points)}"
         label = _parts.verdict_chip(word) if word != "inconclusive" else _parts.chip("still open", "open")
         rows.append(
-            f"<tr><td>{label}</td><td class=name>{h(entry.candidate, 80)}</td><td class=r>{entry.n_items:,}</td>"
+            f"<tr><td>{label}</td><td class=name>{named(entry.candidate)}</td><td class=r>{entry.n_items:,}</td>"
             f"<td class=r><b>{h(signed(result.estimate, points=points))}</b></td><td class=r>{h(interval)}</td></tr>"
         )
     st.subheader("What can be said so far")
     head = (
-        f"<tr><th>So far</th><th>Against {h(manifest.baseline, 60)}</th><th class=r>Items</th>"
+        f"<tr><th>So far</th><th>Against {named(manifest.baseline, 60)}</th><th class=r>Items</th>"
         "<th class=r>Difference</th><th class=r>Always-valid interval</th></tr>"
     )
     _state.html(

@@ -30,7 +30,12 @@ def draw() -> None:
     if not versions:
         _state.html(_parts.empty("¶", "No prompts yet", "Prompts appear here once an experiment with prompts has run."))
         return
-    name = _state.choose("Prompt", list(versions), name="prompt", words=lambda n: f"{n} ({len(versions[n])} versions)")
+    name = _state.choose(
+        "Prompt",
+        list(versions),
+        name="prompt",
+        words=lambda n: f"{n} ({len(versions[n])} version{'s' if len(versions[n]) != 1 else ''})",
+    )
     found = versions[name]
     labels = LabelStore(_state.the_store().paths.control)
     marks = labels.prompt_labels()

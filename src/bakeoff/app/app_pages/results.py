@@ -105,6 +105,8 @@ def _more(analysis: Analysis, metric: MetricAnalysis, manifest: Manifest) -> Non
     views = [v for v in _VIEWS if v in ("metrics", "methods") or metric.kind != "label"]
     views = [v for v in views if v != "differences" or metric.comparisons]
     views = [v for v in views if v != "behind" or metric.role == "primary"]
+    if not any(m.comparisons for m in analysis.metrics):
+        views = [v for v in views if v != "metrics"]
     if metric.higher_is_better is None or len(manifest.variants) < 2 or not _state.trade_axes_of(manifest):
         views = [v for v in views if v != "front"]
     view = _state.choose(

@@ -22,7 +22,7 @@ def headline(metrics: Sequence[MetricAnalysis], manifest: Manifest, plan: Questi
     """Say the answer to the declared question."""
     primary = next((metric for metric in metrics if metric.metric == manifest.primary), None)
     if primary is None or not any(row.n_items for row in primary.scores):
-        return "No scores yet."
+        return "No answer could be scored." if manifest.status in ("complete", "partial") else "No scores yet."
     if not primary.comparisons:
         if primary.kind == "label":
             return f"{primary.metric} is a label: see the counts by variant."
