@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import re
 import time
 from typing import Any
 
@@ -349,3 +350,19 @@ def test_any_factor_gives_an_agent_or_problems(overrides: dict[str, Any]) -> Non
 
 def test_the_rich_section_itself_is_fine() -> None:
     assert len(resolve_agent(_RICH, name="a").steps) == 5
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        (
+            {"tiers": [{"model": "m/s"}, {"model": "m/l"}]},
+            "tiers.0: is paid for and never the answer: it has no `accept`",
+        ),
+        ({"approve": {"ask": "Pay?", "policy": "when"}}, "`policy: when` needs `when`"),
+        ({"approve": {"ask": "Pay?", "when": "amount < 100"}}, "the person would always agree"),
+    ],
+)
+def test_what_would_silently_do_something_else_is_a_problem_of_the_file(section: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError, match=re.escape(message)):
+        resolve_agent({"model": "m/m", **section}, name="a")

@@ -134,6 +134,28 @@ def test_the_recommendation_can_be_run_and_is_learnt_from(
     assert counted["chain_of_thought"] == 1
 
 
+def test_what_is_written_finds_the_data_from_where_it_lies_and_says_what_it_lacks(
+    tmp_path: Path, store: LocalStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    for folder in ("made", "elsewhere"):
+        Path(folder).mkdir()
+    Path("made/data.jsonl").write_text('{"id": "1", "question": "How many?"}\n')
+    Path("made/from.yaml").write_text(
+        "name: a\ndataset: {path: data.jsonl}\ntargets: {t: {recorded: question}}\nevaluators: [length]\n"
+    )
+    for number, source in enumerate(("made/data.jsonl", "made/from.yaml")):
+        written = Path(f"elsewhere/{number}.yaml")
+        said = command(
+            capsys, "patterns", "recommend", source, "--write", str(written), "--store", str(store.paths.root)
+        )
+        assert "have no `expected` value" in said
+        spec = yaml.safe_load(written.read_text())["dataset"]
+        assert (spec["path"] if isinstance(spec, dict) else spec) == "../made/data.jsonl"
+        command(capsys, "validate", str(written))
+
+
 def test_the_library_can_be_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
     listed = json.loads(command(capsys, "patterns", "list", "--json"))
     assert {one["name"] for one in listed} == set(patterns())

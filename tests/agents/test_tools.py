@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any, Literal
@@ -308,3 +309,11 @@ def test_an_address_from_the_environment_is_in_no_error(tmp_path: Path, monkeypa
     with pytest.raises(SpecError, match=r"must begin with http:// or https://") as caught:
         resolve_agent({"model": "m/m", "tools": {"o": tool}}, name="a", base_dir=tmp_path)
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_server_of_tools_that_ends_at_once_is_told_by_its_reason() -> None:
+    pytest.importorskip("mcp")
+    section = {"model": "m/m", "tools": {"x": {"mcp": [sys.executable, "-c", "pass"], "timeout_s": 10}}}
+    with pytest.raises(SpecError, match="does not answer") as caught:
+        resolve_agent(section, name="a")
+    assert "TaskGroup" not in str(caught.value)

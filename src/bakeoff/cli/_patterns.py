@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -119,9 +120,23 @@ def recommend(
         examples = [
             {"input": "\n".join(map(str, item.inputs.values())), "output": str(item.expected)} for item in shown
         ]
-        plan = found.experiment(section, model=model, examples=examples if needs else ())
+        near = _from_there(section, base_dir=base_dir, there=write.resolve().parent)
+        plan = found.experiment(near, model=model, examples=examples if needs else ())
         write.write_text(yaml.safe_dump(plan, sort_keys=False, allow_unicode=True), encoding="utf-8")
         console().print(f"wrote   {write}; next: bakeoff plan {write} && bakeoff run {write}", soft_wrap=True)
+        if not shown:
+            told = "! The first items have no `expected` value, which its evaluator needs"
+            console().print(f"{told}: map one by `dataset:` in {write}.", soft_wrap=True)
+
+
+def _from_there(section: Any, *, base_dir: Path, there: Path) -> Any:
+    """Return a data section whose path is right in a file of another folder."""
+    if isinstance(section, dict):
+        path = section.get("path")
+        return {**section, "path": _from_there(path, base_dir=base_dir, there=there)} if path else section
+    if str(section).startswith("bundled:"):
+        return section
+    return Path(os.path.relpath(base_dir / section, there)).as_posix()
 
 
 def _plain(pattern: Any) -> dict[str, Any]:

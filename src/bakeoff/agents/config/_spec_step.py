@@ -141,6 +141,14 @@ class ApproveSpec(Section):
     when: str | None = None
     """For `policy: when`: the condition under which the person agrees."""
 
+    @model_validator(mode="after")
+    def _complete(self) -> ApproveSpec:
+        if self.policy == "when" and self.when is None:
+            raise ValueError("`policy: when` needs `when`, the condition under which the person agrees")
+        if self.when is not None and "policy" not in self.model_fields_set:
+            raise ValueError("`when` has no effect without `policy: when`: the person would always agree")
+        return self
+
 
 class StepFields(Section):
     """What a step and a whole agent have in common."""

@@ -84,6 +84,10 @@ class Steps(Parts):
             self.add("has no model", *at, fix="give `model:` here or to the agent")
         if route and main is None and spec.route[-1].when is not None:
             self.add("may choose no model: every rule has a `when`", *at, "route", fix="end with a rule without `when`")
+        for index, tier in enumerate(spec.tiers[:-1]):
+            if tier.accept is None:
+                told = "is paid for and never the answer: it has no `accept`"
+                self.add(told, *at, "tiers", index, fix="add `accept:`, or leave the tier out")
         if spec.tool is not None and spec.tool not in agent.tools:
             self.add(
                 f"there is no tool {spec.tool!r}", *at, "tool", fix=f"there are {', '.join(agent.tools) or 'none'}"

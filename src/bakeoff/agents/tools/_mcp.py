@@ -63,6 +63,8 @@ class McpTool:
         thread.join(self.timeout_s + 5)
         found = outcome[0] if outcome else TimeoutError()
         if isinstance(found, BaseException):
+            while isinstance(found, BaseExceptionGroup):  # of the SDK's task groups
+                found = found.exceptions[0]
             reason = f"{type(found).__name__}: {found}"[:300]
             raise SpecError(f"tool {self.name!r}: the MCP server {self._server!r} does not answer: {reason}") from None
         tools = {tool.name: tool for tool in found.tools}
@@ -85,8 +87,14 @@ class McpTool:
 
     async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> Any:
         """Call the tool."""
-        async with self._client() as client:
-            result = await client.call_tool(self._remote, dict(arguments))
+        try:
+            async with self._client() as client:
+                result = await client.call_tool(self._remote, dict(arguments))
+        except BaseExceptionGroup as failures:  # of the SDK's task groups: the reason is inside
+            reason: BaseException = failures
+            while isinstance(reason, BaseExceptionGroup):
+                reason = reason.exceptions[0]
+            raise reason from None
         text = "\n".join(getattr(part, "text", "") or f"[{part.type}]" for part in result.content)
         if result.is_error:
             raise ToolProblem(text or "the tool failed")
