@@ -140,6 +140,26 @@ def test_errors_and_missing_answers_are_failed_trials(store: LocalStore, tmp_pat
     assert "has no answer of 'y'" in errors["y"]
 
 
+def test_keys_in_errors_and_reasons_of_others_are_not_kept(store: LocalStore, tmp_path: Path) -> None:
+    test = {"vars": {"q": "a"}, "assert": []}
+    rows = [
+        {"testCase": test, "vars": {"q": "a"}, "provider": {"id": "m"}, "prompt": {"raw": "Hi", "label": "Hi"},
+         "response": {"output": "x"}, "success": True, "score": 1,
+         "gradingResult": {"pass": True, "score": 1, "reason": "saw sk-proj-ABCDEFGHIJKLMNOPQRST"}},
+        {"testCase": {**test, "vars": {"q": "b"}}, "vars": {"q": "b"}, "provider": {"id": "m"},
+         "prompt": {"raw": "Hi", "label": "Hi"}, "error": "500 Authorization: Bearer abcdefghijklmnop123456",
+         "success": False, "score": 0},
+    ]  # fmt: skip
+    (tmp_path / "r.json").write_text(json.dumps({"results": {"version": 3, "results": rows, "prompts": []}}))
+    run_id = import_file(store, [tmp_path / "r.json"], form="promptfoo")
+    reasons = {row["reason"] for row in store.scores(run_id).to_pylist()}
+    assert "saw [redacted]" in reasons
+    kept = b"".join(path.read_bytes() for path in store.paths.root.rglob("*") if path.is_file())
+    assert b"[redacted]" in kept
+    assert b"abcdefghijklmnop123456" not in kept
+    assert b"sk-proj-ABCDEFGHIJKLMNOPQRST" not in kept
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

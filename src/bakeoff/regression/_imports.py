@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 from typing_extensions import override
 
 from bakeoff.errors import SpecError, TargetError
-from bakeoff.evaluators import CannotScoreError, Evaluator, EvaluatorContext, MetricInfo, Score, ScoreKind
+from bakeoff.evaluators import (
+    CannotScoreError,
+    Evaluator,
+    EvaluatorContext,
+    MetricInfo,
+    Score,
+    ScoreKind,
+    redact_secrets,
+)
 from bakeoff.experiments import execute, load_experiment, write_atomically
 from bakeoff.gateway import Usage
 from bakeoff.regression._import_files import read_csv, read_mlflow, read_openai_evals, read_promptfoo
@@ -217,7 +225,7 @@ def _replay(variant: str, table: dict[_Key, ImportedTrial]) -> Callable[..., Tar
         if trial is None:
             raise TargetError(f"the imported file has no answer of {variant!r}, repeat {repeat + 1}", kind="not_found")
         if trial.error is not None:
-            raise TargetError(trial.error)
+            raise TargetError(redact_secrets(trial.error))
         return TargetResult(
             output=trial.output if trial.output is not None else "",
             usage=Usage(input_tokens=trial.input_tokens, output_tokens=trial.output_tokens),
@@ -256,7 +264,8 @@ def _plain_scores(
             value = str(value)
         elif value is not None and kind in ("bounded", "continuous"):
             value = float(value)
-        found[called[key[0]], key[1], key[2]] = (value, trial.reasons.get(metric))
+        reason = trial.reasons.get(metric)
+        found[called[key[0]], key[1], key[2]] = (value, redact_secrets(reason) if isinstance(reason, str) else reason)
     return found
 
 
