@@ -125,6 +125,7 @@ async def test_items_that_cannot_tell_variants_apart_are_counted(store: LocalSto
     assert any(f"{len(dead)} of 30 items tell nothing" in sentence for sentence in found.sentences)
     assert found.best is not None
     assert found.best.low < found.best.naive.low
+    assert any(f"is the best of 3: {100 * found.best.estimate:.1f}%" in sentence for sentence in found.sentences)
 
 
 async def test_a_run_that_decided_along_the_way_has_no_plain_insights(store: LocalStore) -> None:

@@ -127,11 +127,11 @@ def _probability_words(probabilities: tuple[Probability, ...], cube: ScoreCube) 
     reading, scale = best.reading, 100 if _is_unit(cube) else 1
     unit = " points" if _is_unit(cube) else ""
     losses = (reading.loss_if_candidate, reading.loss_if_baseline)
-    wrongly, kept = (f"{scale * loss:.2g}{unit}" if loss > max(losses) / 1e4 else "next to nothing" for loss in losses)
+    chosen, kept = (f"{scale * loss:.2g}{unit}" if loss > max(losses) / 1e4 else "next to nothing" for loss in losses)
     said = (
         f"Read the Bayesian way: {best.variant} is better than {best.baseline} with probability "
-        f"{_chance(reading.p_better)}; choosing it wrongly would cost {wrongly} on average, keeping {best.baseline} "
-        f"{kept}. A description, not a rule for stopping early."
+        f"{_chance(reading.p_better)}; the expected loss is {chosen} if {best.variant} is chosen and {kept} if "
+        f"{best.baseline} is kept. A description, not a rule for stopping early."
     )
     return [said]
 

@@ -131,7 +131,7 @@ def insights(store: LocalStore, run_id: str) -> Insights:
         *(effects.warnings if effects is not None else ()),
         *_unweighted(items, effects is not None, best is not None),
         *_lost_attempts(passes),
-        *([f"{best.sentence[0].upper()}{best.sentence[1:]}"] if best is not None else []),
+        *([_best_words(best, points=cube.is_binary)] if best is not None else []),
         *choice.sentences,
         *noise_words,
         *agreed,
@@ -166,6 +166,18 @@ def _best(cube: ScoreCube, items: ItemInfo, question: Question, direction: bool 
     scores = {name: cube.of(name) for name in cube.variants}
     return best_of_many(
         scores, higher_is_better=direction, confidence=1 - question.alpha, clusters=items.clusters, rng=question.seed
+    )
+
+
+def _best_words(best: BestOfMany, *, points: bool) -> str:
+    def value(number: float) -> str:
+        return f"{100 * number:.1f}%" if points else f"{number:.3g}"
+
+    if best.reason is not None or best.low != best.low:
+        return best.sentence
+    return (
+        f"{best.name} is the best of {best.n_variants}: {value(best.estimate)}, {100 * best.confidence:g}% interval "
+        f"{value(best.low)} to {value(best.high)} (right for whichever of the {best.n_variants} was picked)."
     )
 
 
