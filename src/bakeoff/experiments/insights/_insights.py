@@ -173,7 +173,7 @@ def _best_words(best: BestOfMany, *, points: bool) -> str:
     def value(number: float) -> str:
         return f"{100 * number:.1f}%" if points else f"{number:.3g}"
 
-    if best.reason is not None or best.low != best.low:
+    if best.low != best.low:
         return best.sentence
     return (
         f"{best.name} is the best of {best.n_variants}: {value(best.estimate)}, {100 * best.confidence:g}% interval "
