@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,9 @@ def test_from_a_difference_to_the_trial_behind_it(browser: Any, tmp_path: Path) 
         expect(page.get_by_text("1 item", exact=True)).to_be_visible()
         page.wait_for_url("**pick=i027**")
         assert "q=message" in page.url
-        page.get_by_role("link", name="Whole trial").last.click()
+        link = page.get_by_role("link", name="Whole trial").last
+        expect(link).to_have_attribute("href", re.compile(r"item=27\b"))  # the address is ahead of the page
+        link.click()
         expect(page.get_by_role("heading", name="Item i027")).to_be_visible()
         assert f"run={second.run_id}" in page.url
         assert seen.foreign == []
