@@ -215,7 +215,7 @@ def finish(
             if analysis.metrics:
                 points = analysis.metric().kind == "binary"
                 print_insights(insights(store, manifest.run_id), points=points, brief=True)
-            out.print(f"behind it  bakeoff show {manifest.run_id}", soft_wrap=True)
+            out.print(f"behind it  bakeoff show {manifest.run_id} --store {store.paths.root}", soft_wrap=True)
             out.print(f"results    {store.run_paths(manifest.run_id).folder}", soft_wrap=True)
         except OSError as error:
             unsaid, quiet = error, True
