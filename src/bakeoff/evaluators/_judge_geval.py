@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from pydantic import Field, model_validator
 from typing_extensions import override
 
-from bakeoff.evaluators._judge_base import Judge, JudgeTask, Reading, closed, shown_inputs, shown_output
+from bakeoff.evaluators._judge_jury import Judge
 from bakeoff.evaluators._judge_parse import read_scale, read_text
+from bakeoff.evaluators._judge_task import JudgeTask, Reading, closed, shown_inputs, shown_output
 from bakeoff.evaluators._registry import evaluator
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 from pydantic import Field
 from typing_extensions import override
 
-from bakeoff.evaluators._judge_base import (
-    Judge,
+from bakeoff.evaluators._judge_jury import Judge
+from bakeoff.evaluators._judge_parse import read_choice, read_flag, read_text
+from bakeoff.evaluators._judge_task import (
     JudgeTask,
     Reading,
     Section,
@@ -19,7 +20,6 @@ from bakeoff.evaluators._judge_base import (
     shown_inputs,
     shown_output,
 )
-from bakeoff.evaluators._judge_parse import read_choice, read_flag, read_text
 from bakeoff.evaluators._protocol import CannotScoreError, EvaluatorContext, ScoreKind
 from bakeoff.evaluators._registry import evaluator
 

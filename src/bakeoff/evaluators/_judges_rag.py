@@ -10,8 +10,9 @@ from pydantic import Field
 from typing_extensions import override
 
 from bakeoff.evaluators._base import Finding
-from bakeoff.evaluators._judge_base import Judge, JudgeTask, Reading, Section, closed, shown_inputs, shown_output
+from bakeoff.evaluators._judge_jury import Judge
 from bakeoff.evaluators._judge_parse import UnreadableError, read_flag, read_scale, read_text
+from bakeoff.evaluators._judge_task import JudgeTask, Reading, Section, closed, shown_inputs, shown_output
 from bakeoff.evaluators._protocol import CannotScoreError, EvaluateResult, EvaluatorContext, Family, Score, ScoreKind
 from bakeoff.evaluators._registry import evaluator
 from bakeoff.evaluators._text import as_text, at_path

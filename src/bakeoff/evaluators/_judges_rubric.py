@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, field_validator, model_validator
 from typing_extensions import override
 
-from bakeoff.evaluators._judge_base import (
-    Judge,
+from bakeoff.evaluators._judge_jury import Judge
+from bakeoff.evaluators._judge_parse import UnreadableError, read_scale, read_text
+from bakeoff.evaluators._judge_task import (
     JudgeTask,
     Reading,
     Section,
@@ -19,7 +20,6 @@ from bakeoff.evaluators._judge_base import (
     shown_inputs,
     shown_output,
 )
-from bakeoff.evaluators._judge_parse import UnreadableError, read_scale, read_text
 from bakeoff.evaluators._registry import evaluator
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from pydantic import Field
 from typing_extensions import override
 
 from bakeoff.evaluators._base import Finding
-from bakeoff.evaluators._judge_base import JudgeTask, ModelJudge, Reading, Section, closed, shown_inputs
+from bakeoff.evaluators._judge_ask import ModelJudge
 from bakeoff.evaluators._judge_parse import read_choice, read_text
+from bakeoff.evaluators._judge_task import JudgeTask, Reading, Section, closed, shown_inputs
 from bakeoff.evaluators._protocol import EvaluateResult, EvaluatorContext, Family, Score, ScoreKind
 from bakeoff.evaluators._registry import evaluator
 from bakeoff.evaluators._text import as_text
