@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from typing_extensions import override
@@ -19,8 +19,9 @@ from bakeoff.evaluators._protocol import CannotScoreError, EvaluatorContext, Fam
 from bakeoff.gateway import ModelClient, ModelRequest
 
 if TYPE_CHECKING:
-    from bakeoff.evaluators._judge_task import JudgeTask, Reading
     from collections.abc import Mapping, Sequence
+
+    from bakeoff.evaluators._judge_task import JudgeTask, Reading
 
 __all__ = ["ModelJudge", "Vote", "sum_known"]
 

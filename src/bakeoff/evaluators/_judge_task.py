@@ -10,6 +10,7 @@ from bakeoff.evaluators._text import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
     from bakeoff.gateway import ModelResponse
 
 __all__ = ["JudgeTask", "Reading", "Section", "closed", "reference_text", "shown_inputs", "shown_output"]
