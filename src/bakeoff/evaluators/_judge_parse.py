@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any
 
-from bakeoff.evaluators._text import find_json, preview
+from bakeoff.evaluators._text import preview
 
 __all__ = ["UnreadableError", "read_answer", "read_choice", "read_flag", "read_scale", "read_text"]
 
 _LONGEST = 100_000
+_LONGEST_PYTHON = 20_000
+_MOST_OBJECTS = 50
+_BRACKET = re.compile(r"[{\[]")
 _TRAILING_COMMA = re.compile(r",(\s*[}\]])")
 _QUOTES = str.maketrans({"“": '"', "”": '"', "„": '"', "‟": '"'})
 _YES = frozenset({"true", "yes", "y", "pass", "passed", "1", "correct", "supported", "met"})
@@ -21,49 +27,106 @@ class UnreadableError(ValueError):
     """The judge did not answer in the form it was asked for; the message tells the judge what is wrong."""
 
 
-def read_answer(text: str) -> dict[str, Any]:
+def read_answer(text: str, *, keys: Collection[str] = ()) -> dict[str, Any]:
     r"""Find the JSON object in a judge's answer.
 
-    Prose and Markdown around it are ignored; trailing commas, typographic quotes around keys, Python literals and a
-    missing end are repaired. Nothing is guessed: an answer without an object is unreadable.
+    Prose and Markdown around it are ignored; trailing commas, line breaks within texts, typographic quotes around keys,
+    Python's way of writing and a missing end are repaired, and so is one object around the wanted one. Nothing is
+    guessed: an answer without an object is unreadable, and so are two objects that differ, and a list that was cut off.
+
+    Args:
+        text: The answer.
+        keys: Keys of the wanted object; objects with none of them are passed over.
 
     Raises:
-        UnreadableError: There is none.
+        UnreadableError: There is none, or there are several.
 
     Examples:
         >>> read_answer('Sure! ```json\n{"reason": "ok", "pass": True,}\n```')
         {'reason': 'ok', 'pass': True}
+        >>> read_answer('As in {"a": 1}: {"pass": true}', keys=["pass"])
+        {'pass': True}
     """
     if not text.strip():
         raise UnreadableError("the answer was empty")
-    text = text[:_LONGEST]
-    for candidate in _candidates(text):
+    wanted = {key.casefold() for key in keys}
+    for candidate in _candidates(text[:_LONGEST]):
+        found = [one for one in map(partial(_wanted, keys=wanted), _objects(candidate)) if one is not None]
+        if found and any(one != found[0] for one in found):
+            raise UnreadableError("the answer held several JSON objects that differ")
+        if found:
+            return found[0]
+    raise UnreadableError(
+        "the answer held no JSON object" + (f" with {', '.join(keys)}" if "{" in text and keys else "")
+    )
+
+
+def _wanted(found: object, keys: Collection[str]) -> dict[str, Any] | None:
+    """Give the object that has one of the keys: this one, the only one of a list, or the only value of this one."""
+    if isinstance(found, list):
+        found = found[0] if len(found) == 1 else None
+    if not isinstance(found, dict):
+        return None
+    if not keys or any(str(key).strip().casefold().replace(" ", "_") in keys for key in found):
+        return found
+    inner = next(iter(found.values())) if len(found) == 1 else None
+    return _wanted(inner, keys) if isinstance(inner, dict) else None
+
+
+def _objects(text: str) -> list[Any]:
+    """Read the JSON values that begin with a bracket, one after the other; those within another are part of it."""
+    decoder = json.JSONDecoder(parse_constant=_no_constant, strict=False)
+    found: list[Any] = []
+    at = 0
+    for _ in range(_MOST_OBJECTS):
+        start = _BRACKET.search(text, at)
+        if start is None:
+            break
         try:
-            found = find_json(candidate)
-        except ValueError:
+            value, at = decoder.raw_decode(text, start.start())
+        except (ValueError, RecursionError):
+            at = start.end()
+            if start.group() == "{" and text[at:].lstrip().startswith('"'):
+                return []  # an object that does not end, or is broken: what is inside it, or before it, is no answer
             continue
-        if isinstance(found, list) and len(found) == 1:
-            found = found[0]
-        if isinstance(found, dict):
-            return found
-    raise UnreadableError("the answer held no JSON object")
+        found.append(value)
+    return found
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _candidates(text: str) -> list[str]:
     start = text.find("{")
     if start == -1:
-        return [text]
+        return []
     body = _TRAILING_COMMA.sub(r"\1", text[start:])
     python = re.sub(r"(?<=[:\s\[,])(True|False|None)(?=\s*[,}\]])", _as_json_literal, body)
-    return [text, body, python, python.translate(_QUOTES), _closed(python)]
+    found = [text, body, python, python.translate(_QUOTES)]
+    return [*found, *_python_dict(text[start:]), *_closed(python)]
+
+
+def _python_dict(text: str) -> list[str]:
+    """Rewrite a dict in Python's way of writing as JSON, where it is the whole text up to its end."""
+    end = text.rfind("}") + 1
+    if not text.startswith(("{'", "{\n")) or not 0 < end <= _LONGEST_PYTHON:
+        return []
+    try:
+        return [json.dumps(ast.literal_eval(text[:end]))]
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return []
 
 
 def _as_json_literal(found: re.Match[str]) -> str:
     return {"True": "true", "False": "false", "None": "null"}[found.group()]
 
 
-def _closed(text: str) -> str:
-    """Close what a cut-off answer left open; whatever was half written stays unreadable or missing."""
+def _closed(text: str) -> list[str]:
+    """Close what a cut-off answer left open; whatever was half written stays unreadable or missing.
+
+    A list that was cut off is not closed: nobody knows what else it would have held.
+    """
     stack: list[str] = []
     quoted = escaped = False
     for char in text:
@@ -77,7 +140,7 @@ def _closed(text: str) -> str:
             stack.append("}" if char == "{" else "]")
         elif not quoted and char in "}]" and stack:
             stack.pop()
-    return text + ('"' if quoted else "") + "".join(reversed(stack))
+    return [] if "]" in stack else [text + ('"' if quoted else "") + "".join(reversed(stack))]
 
 
 def _value(answer: Mapping[str, Any], key: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -33,6 +34,7 @@ def passages_of(context: EvaluatorContext, path: str) -> list[str]:
         "metadata": context.metadata,
         "output": context.output,
         "expected": context.expected,
+        "trace": _outputs(context.trace),
     }
     try:
         value = at_path(place, path, "the trial")
@@ -41,10 +43,33 @@ def passages_of(context: EvaluatorContext, path: str) -> list[str]:
             f"{error}; say with `passages` where they are, as in `passages: output.documents`"
         ) from None
     entries: Sequence[Any] = value if isinstance(value, (list, tuple)) else [value]
-    texts = [as_text(one.get("text", one) if isinstance(one, Mapping) else one) for one in entries if one is not None]
+    texts = [as_text(_text_of(one)) for one in entries if one is not None]
     if not any(text.strip() for text in texts):
         raise CannotScoreError(f"there are no passages at {path!r}")
     return texts
+
+
+_TEXT_KEYS = ("text", "page_content", "content", "passage")
+"""Where retrievers keep the text of a passage: LlamaIndex, LangChain, Haystack and many an API, data sets."""
+
+
+def _text_of(entry: Any) -> Any:
+    if not isinstance(entry, Mapping):
+        return entry
+    return next((entry[key] for key in _TEXT_KEYS if isinstance(entry.get(key), str)), entry)
+
+
+def _outputs(trace: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Give what each step of an agent gave, the last time it ran."""
+    return {str(span["name"]): span["output"] for span in trace if span.get("kind") == "step" and "output" in span}
+
+
+def _number(value: Any) -> int | None:
+    """Read the number of a passage: `2`, `"2"`, `"[2]"`, `"passage 2"`."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    found = re.fullmatch(r"(?:passage)?\s*\[?(\d{1,9})(?:\.0)?\]?", str(value).strip(), re.IGNORECASE)
+    return int(found[1]) if found else None
 
 
 class _FromPassages(Judge):
@@ -54,7 +79,8 @@ class _FromPassages(Judge):
     family: ClassVar[Family] = "retrieval"
 
     passages: str = Field(default="inputs.context", min_length=1)
-    """Dotted path to the passages: a text or a list, in `inputs`, `metadata`, `output` or `expected`."""
+    """Dotted path to the passages: a text, or a list of texts or of objects with `text`, `page_content`, `content` or
+    `passage`; in `inputs`, `metadata`, `output` or `expected`, or `trace.STEP` for what a step of an agent gave."""
     answer_path: str | None = None
     """Dotted path to the answer where the output is an object."""
 
@@ -149,8 +175,19 @@ class AnswerRelevance(Judge):
         'binary'
     """
 
+    version: ClassVar[str] = "2"  # 2: the judge is shown the question, without passages that stand beside it
     score_kind: ClassVar[ScoreKind] = "bounded"
     family: ClassVar[Family] = "retrieval"
+
+    question: str | None = None
+    """Dotted path to the question; when omitted, `inputs.question` where there is one, else all inputs."""
+
+    def _asked(self, context: EvaluatorContext) -> list[Section]:
+        path = self.question or ("inputs.question" if context.inputs.get("question") is not None else None)
+        if path is None:
+            return shown_inputs(context)
+        place = {"inputs": context.inputs, "metadata": context.metadata}
+        return [Section("input", as_text(at_path(place, path, "the trial")))]
 
     @override
     def fingerprint_text(self) -> str:
@@ -163,7 +200,7 @@ class AnswerRelevance(Judge):
             return Reading((mark - 1) / 4, read_text(answer, "reason"), {"mark": mark})
 
         schema = closed({"reason": _REASON, "mark": {"type": "integer", "minimum": 1, "maximum": 5}})
-        sections = [*shown_inputs(context), shown_output(context)]
+        sections = [*self._asked(context), shown_output(context)]
         return JudgeTask(instructions=_RELEVANT, sections=sections, schema=schema, read=read)
 
 
@@ -212,12 +249,12 @@ class ContextRelevance(_FromPassages):
             entries = answer.get("passages")
             if not isinstance(entries, list) or not all(isinstance(one, Mapping) for one in entries):
                 raise UnreadableError("'passages' was no list of objects")
-            verdicts = {str(one.get("passage")): read_flag(one, "relevant") for one in entries}
-            wanted = [str(index) for index in range(1, len(shown) + 1)]
+            verdicts = {_number(one.get("passage")): read_flag(one, "relevant") for one in entries}
+            wanted = range(1, len(shown) + 1)
             missing = [index for index in wanted if index not in verdicts]
             if missing:
                 raise UnreadableError(f"passage {missing[0]} was missing")
-            useless = [index for index in wanted if not verdicts[index]]
+            useless = [str(index) for index in wanted if not verdicts[index]]
             reason = f"does not help: passage {', '.join(useless)}" if useless else "every passage helps"
             return Reading(1 - len(useless) / len(wanted), reason, {"passages": len(wanted)})
 
@@ -231,14 +268,32 @@ read alone, support the statement that the citation stands with?
 For each citation, in order, give "statement" (the statement it stands with), "passage" (the number cited), then \
 "reason" (quote the passage, or say that it does not say so), then "supported". A statement with two citations has two \
 entries."""
-_MARK = re.compile(r"\[(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\]")
+_MARK = re.compile(r"\[(\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*)\]")
+_LONGEST_RANGE = 20
+
+
+def cited_passages(text: str) -> list[int]:
+    """Give the numbers of the passages that a text cites, in order, as often as it cites them.
+
+    Examples:
+        >>> cited_passages("It is tall [1]. It is old [2, 4-6]. It is a tower [1][2].")
+        [1, 2, 4, 5, 6, 1, 2]
+    """
+    found: list[int] = []
+    for part in (part for mark in _MARK.findall(text) for part in re.split(r"[,;]", mark)):
+        numbers = [int(number) for number in re.findall(r"\d+", part)]
+        first, last = numbers[0], numbers[-1]
+        is_range = len(numbers) == 2 and first < last <= first + _LONGEST_RANGE
+        found += range(first, last + 1) if is_range else numbers
+    return found
 
 
 @evaluator("citations")
 class Citations(_FromPassages):
     """Let a model check for every citation in the output whether the cited passage supports the statement.
 
-    Citations are numbers in square brackets, as in [1] or [2, 3]. A number without a passage is wrong without asking.
+    Citations are numbers in square brackets, as in [1], [2, 3] or [2-4]. A number without a passage is wrong without
+    asking.
 
     Value:
         0 to 1: share of the citations that are supported (citation precision). An output that cites nothing gives 0
@@ -257,6 +312,8 @@ class Citations(_FromPassages):
         'retrieval'
     """
 
+    version: ClassVar[str] = "2"  # 2: every single citation counts, and only those that stand in the output
+
     required: bool = False
     """Whether an output that cites nothing is wrong, rather than not judged."""
 
@@ -266,31 +323,40 @@ class Citations(_FromPassages):
 
     @override
     async def evaluate(self, context: EvaluatorContext) -> EvaluateResult:
-        if not _MARK.search(self.answer(context).text):
-            if not self.required:
-                raise CannotScoreError("the output cites nothing")
-            result = self.conclude(Finding(0.0, "the output cites nothing"))
-            return result if isinstance(result, Score) else dict(result)
-        return await super().evaluate(context)
+        cited = cited_passages(self.answer(context).text)
+        if not cited and not self.required:
+            raise CannotScoreError("the output cites nothing")
+        n_passages = len(self.shown_passages(context)) if cited else 0
+        if any(1 <= number <= n_passages for number in cited):
+            return await super().evaluate(context)
+        told = "; ".join(f"[{number}] has no passage" for number in cited)
+        details = {"citations": len(cited), "invented": len(cited)}
+        result = self.conclude(Finding(0.0, f"not supported: {told}" if cited else "the output cites nothing", details))
+        return result if isinstance(result, Score) else dict(result)
 
     @override
     def task(self, context: EvaluatorContext) -> JudgeTask:
         shown, answer = self.shown_passages(context), self.answer(context)
-        cited = [int(number) for mark in _MARK.findall(answer.text) for number in re.findall(r"\d+", mark)]
-        invented = [number for number in cited if not 1 <= number <= len(shown)]
+        cited = Counter(cited_passages(answer.text))
+        real = {number: times for number, times in cited.items() if 1 <= number <= len(shown)}
+        invented = [number for number in cited.elements() if number not in real]
 
         def read(found: dict[str, Any]) -> Reading:
             entries = found.get("citations")
             if not isinstance(entries, list) or not all(isinstance(one, Mapping) for one in entries):
                 raise UnreadableError("'citations' was no list of objects")
-            real = [one for one in entries if str(one.get("passage")) not in map(str, invented)]
-            if len(real) < len(set(cited) - set(invented)):
-                raise UnreadableError(f"{len(cited)} citations were to be checked, but {len(entries)} were")
-            verdicts = [read_flag(one, "supported") for one in real]
+            checked = [(number, one) for one in entries if (number := _number(one.get("passage"))) in real]
+            times = Counter(number for number, _ in checked)
+            for number, wanted in real.items():
+                if times[number] < wanted:
+                    raise UnreadableError(
+                        f"the response cites [{number}] {wanted} times, but {times[number]} were checked"
+                    )
+            verdicts = [read_flag(one, "supported") for _, one in checked]
             bad = [f"[{number}] has no passage" for number in invented]
             bad += [
-                f"[{one.get('passage')}] {read_text(one, 'statement')}"
-                for one, good in zip(real, verdicts, strict=True)
+                f"[{number}] {read_text(one, 'statement')}"
+                for (number, one), good in zip(checked, verdicts, strict=True)
                 if not good
             ]
             total = len(verdicts) + len(invented)

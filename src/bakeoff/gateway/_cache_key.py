@@ -25,8 +25,8 @@ def cache_key(request: ModelRequest) -> bytes | None:
     """Return the SHA-256 of everything that can change the answer, or `None` when it cannot be written as JSON.
 
     In the key: model, messages, parameters with tools, address, headers that are not secrets, streaming,
-    repeat, prompt version, and the context of simulated models. Not in it: the API key, the purpose and
-    the variant, so that the same call from another variant is the same call.
+    repeat, prompt version, and the context of simulated models. Not in it: the API key, the purpose, the
+    variant and `fresh`, so that the same call from another variant is the same call.
 
     Examples:
         >>> from bakeoff.gateway import ModelRequest

@@ -52,7 +52,7 @@ class Once:
         if key is None:
             return await self._answer(request)
         cache = self._cache
-        if cache is not None and not self._refresh:
+        if cache is not None and not self._refresh and not request.fresh:
             hit = cache.get(key)
             if hit is not None:
                 self._counts.cached += 1

@@ -32,7 +32,7 @@ class Usage:
 class ModelRequest:
     """One chat call.
 
-    The cache key is made of everything here except `purpose`, `variant` and `api_key_env`.
+    The cache key is made of everything here except `purpose`, `variant`, `api_key_env` and `fresh`.
     """
 
     model: str
@@ -53,6 +53,8 @@ class ModelRequest:
     """For budgets per variant."""
     sim_context: Mapping[str, Any] = field(default_factory=dict)
     """Only read by `sim/...` models: item id, expected answer, difficulty; never sent anywhere."""
+    fresh: bool = False
+    """Ask again even where the cache has an answer, and overwrite it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
