@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
+import re
 import shlex
 import shutil
 import subprocess
@@ -175,7 +178,9 @@ def test_a_store_that_may_only_be_read_is_read(tmp_path: Path) -> None:
         for command in ("runs", "show", "compare latest latest", "schedule list", "export latest out.csv"):
             done = shell(tmp_path, f"{less}bakeoff {command}")
             assert (done.returncode, done.stderr) == (0, ""), command
-        for command in ("baseline set latest", "run spec.yaml"):
+        cached = json.loads(shell(tmp_path, f"{less}bakeoff cache stats --json").stdout)
+        assert (cached["entries"], cached["by_model"]) == (24, {"sim/echo": 24}), "2 prompts on 12 items"
+        for command in ("baseline set latest", "run spec.yaml", "cache clear"):
             done = shell(tmp_path, f"{less}bakeoff {command}")
             assert done.returncode == 4, f"{command}: {done.stdout}{done.stderr}"
             assert "cannot be written" in done.stderr
@@ -213,3 +218,106 @@ def test_a_narrow_terminal_gets_lines_instead_of_columns_a_letter_wide(tmp_path:
     assert " trials missing  0\n" in narrow
     wide = shell(tmp_path, "bakeoff show", COLUMNS="120").stdout
     assert any(line.split()[:5] == ["1", "plain", "(baseline)", "0.0%", "0.0%"] for line in wide.splitlines()), wide
+
+
+def _run_whose_report_cannot_be_written(folder: Path, answer: str) -> subprocess.CompletedProcess[str]:
+    """Run a target that puts a folder where the report would be: nobody can write it, not even root."""
+    (folder / "mine.py").write_text(
+        "from pathlib import Path\n"
+        "def answer(question):\n"
+        "    for run in Path('store/runs').iterdir():\n"
+        "        (run / 'report.html').mkdir(exist_ok=True)\n"
+        f"    return {answer!r}\n"
+    )
+    checks, gate = [{"regex": {"pattern": "yes", "name": "said"}}], [{"metric": "said", "at_least": 0.5}]
+    targets = {"mine": {"python": "mine.py:answer"}}
+    write_spec(folder, prompts={}, models={}, targets=targets, evaluators=checks, gate=gate)
+    return shell(folder, "bakeoff run spec.yaml")
+
+
+@pytest.mark.parametrize(("answer", "outcome", "code"), [("yes", "PASS", 4), ("no", "FAIL", 1)])
+def test_a_gate_is_decided_although_the_report_cannot_be_written(
+    tmp_path: Path, answer: str, outcome: str, code: int
+) -> None:
+    done = _run_whose_report_cannot_be_written(tmp_path, answer)
+    assert "report.html' cannot be written" in done.stderr
+    assert f"\n{outcome}" in done.stdout
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_gate_is_decided_although_nothing_can_be_printed(tmp_path: Path) -> None:
+    write_spec(tmp_path, gate=[{"metric": "exact_match", "at_least": 0.9}])
+    done = shell(tmp_path, "bakeoff run spec.yaml > /dev/full")
+    assert done.returncode == 1, "sim/echo is wrong on every item"
+    assert "No space left on device" in done.stderr
+    assert "\nFAIL" in done.stderr
+    done = shell(tmp_path, "bakeoff gate latest --junit /dev/null/no.xml --json-file gate.json")
+    assert done.returncode == 1
+    assert "cannot be made" in done.stderr
+    assert json.loads((tmp_path / "gate.json").read_text())["outcome"] == "fail", "one bad place spares the others"
+
+
+def on_a_terminal(folder: Path, command: str, **env: str) -> str:
+    """Run a line of bash with a terminal for output and errors; return what the terminal was sent."""
+    master, slave = pty.openpty()
+    try:
+        done = subprocess.Popen(
+            ["bash", "-c", command.replace("bakeoff", BAKEOFF)], cwd=folder, stdout=slave, stderr=slave,
+            env={**os.environ, "BAKEOFF_STORE": str(folder / "store"), "COLUMNS": "120", "TERM": "xterm", **env},
+        )  # fmt: skip
+        os.close(slave)
+        sent = b""
+        with contextlib.suppress(OSError):  # Linux says so when the other end is closed
+            while chunk := os.read(master, 65_536):
+                sent += chunk
+        done.wait(timeout=120)
+    finally:
+        os.close(master)
+    return sent.decode()
+
+
+@pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=["NO_COLOR", "dumb"])
+def test_a_terminal_that_wants_plain_text_gets_no_style(tmp_path: Path, env: dict[str, str]) -> None:
+    """https://no-color.org: any value but the empty one; bold is left out, too, so that nothing is styled."""
+    write_spec(tmp_path, gate=[{"metric": "exact_match", "at_least": 0.9}])
+    command = "bakeoff run spec.yaml -q; bakeoff show; bakeoff gate; bakeoff run no.yaml"
+    styled = re.compile("\x1b\\[[0-9;]*m")
+    assert styled.search(on_a_terminal(tmp_path, command, NO_COLOR="")), "a terminal is styled otherwise"
+    sent = on_a_terminal(tmp_path, command, **env)
+    assert "FAIL" in sent
+    assert "error: " in sent
+    assert not styled.search(sent)
+
+
+def test_a_gate_alone_is_a_file_of_rules(tmp_path: Path) -> None:
+    write_spec(tmp_path)
+    assert shell(tmp_path, "bakeoff run spec.yaml -q").returncode == 0
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("gate:\n  - {at_least: 0.9}\ngate_policy: {alpha: 0.1}\n")
+    done = shell(tmp_path, "bakeoff gate latest --rules rules.yaml --json")
+    assert done.returncode == 1, "sim/echo is wrong on every item"
+    assert json.loads(done.stdout)["alpha"] == 0.1
+    assert shell(tmp_path, "bakeoff gate --rules rules.yaml --calibrate --decisions 100").returncode == 0
+    for text, said in (
+        ("gate: [{at_lest: 0.9}]", "unknown key 'at_lest'"),
+        ("gates: [{at_least: 0.9}]", "did you mean 'gate'?"),
+        ("gate_policy: {alpha: 0.1}", "has no rule"),
+        ("- {at_least: 0.9}", "must be a mapping"),
+    ):
+        rules.write_text(text)
+        done = shell(tmp_path, "bakeoff gate --rules rules.yaml")
+        assert done.returncode == 2
+        assert "rules.yaml:1" in done.stderr
+        assert said in done.stderr
+
+
+def test_the_export_of_a_run_that_died_at_once_has_no_rows(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("import os\ndef answer(question):\n    os._exit(9)\n")
+    write_spec(tmp_path, prompts={}, models={}, targets={"mine": {"python": "mine.py:answer"}})
+    assert shell(tmp_path, "bakeoff run spec.yaml").returncode == 9
+    done = shell(tmp_path, "bakeoff export latest out.jsonl && bakeoff export latest out.csv")
+    assert (done.returncode, done.stderr.count("there are no rows")) == (0, 2)
+    assert [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()] == []
+    assert (tmp_path / "out.csv").read_text().startswith("run_id,variant,item_id,")

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bakeoff.errors import SpecError
+from bakeoff.errors import BakeoffError, SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -35,6 +35,7 @@ __all__ = [
     "printable",
     "store_at",
     "table",
+    "tell_error",
 ]
 
 _BEARABLE = 1.3
@@ -94,7 +95,15 @@ def load_env(path: Path | None) -> None:
 def console(*, stderr: bool = False) -> Console:
     """Return a console that keeps untrusted text as it is."""
     width = None if os.isatty(2 if stderr else 1) or os.environ.get("COLUMNS") else 140
-    return _console_class()(stderr=stderr, markup=False, highlight=False, emoji=False, width=width)
+    colours = None if _wants_plain() else "auto"
+    return _console_class()(
+        stderr=stderr, markup=False, highlight=False, emoji=False, width=width, color_system=colours
+    )
+
+
+def _wants_plain() -> bool:
+    """Whether escape codes are unwelcome. `NO_COLOR` (no-color.org) takes bold and dim away, too: plain is plain."""
+    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM", "").lower() in ("dumb", "unknown")
 
 
 @cache
@@ -128,6 +137,18 @@ def echo(text: str, *, end: str = "\n", stderr: bool = False) -> None:
         stream.flush()
     except BrokenPipeError:
         discard(stream)
+
+
+def tell_error(error: BaseException | str) -> None:
+    """Say an error in one message; several problems are separated by their places."""
+    if isinstance(error, OSError) and not isinstance(error, BakeoffError):
+        where = f"{str(error.filename)!r}: " if error.filename else "writing or reading failed: "
+        error = f"{where}{error.strerror or error}"
+    stream = sys.stderr
+    red, plain = ("\033[1;31m", "\033[0m") if stream.isatty() and not _wants_plain() else ("", "")
+    with contextlib.suppress(OSError):  # nobody listens, or the disk is full; the exit code still says it
+        stream.write(f"{red}error:{plain} {str(error).encode('utf-8', 'replace').decode()}\n")
+        stream.flush()
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[int] = ()) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from bakeoff.cli._common import JsonOption, RunArgument, StoreOption, console, print_json, store_at
-from bakeoff.errors import SpecError
+from bakeoff.errors import SpecError, StoreError
 
 __all__ = ["cache", "control", "status"]
 
@@ -87,6 +87,8 @@ def cache(
         console().print(f"no cache at {kept.paths.cache}", soft_wrap=True)
         return
     with ResponseCache(kept.paths.cache) as opened:
+        if not opened.is_open:
+            raise StoreError("; ".join(opened.warnings))
         if action == "clear":
             removed = opened.clear()
             if as_json:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import io
 import os
 import sys
 from typing import NoReturn
 
+from bakeoff.cli._common import tell_error
 from bakeoff.errors import BakeoffError
 
 __all__ = ["main"]
@@ -29,22 +29,21 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     try:
         code = app(args=arguments, prog_name="bakeoff", standalone_mode=False)
     except BakeoffError as error:
-        _say(str(error))
+        tell_error(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        _say("interrupted")
+        tell_error("interrupted")
         sys.exit(130)
     except OSError as error:  # a full disk, a lost drive: where we expect one, the error is one of ours
         if os.environ.get("BAKEOFF_DEBUG"):
             raise
-        where = f"{str(error.filename)!r}: " if error.filename else "writing or reading failed: "
-        _say(f"{where}{error.strerror or error}")
+        tell_error(error)
         sys.exit(4)
     except Exception as error:
         import typer
 
         if isinstance(error, typer.Abort):
-            _say("interrupted")
+            tell_error("interrupted")
             sys.exit(130)
         show = getattr(error, "show", None)  # what typer says of a wrong option; it keeps the class to itself
         if callable(show) and hasattr(error, "exit_code"):
@@ -54,18 +53,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
                 sys.exit(2)
         if os.environ.get("BAKEOFF_DEBUG"):
             raise
-        _say(
+        tell_error(
             f"an error in Bakeoff itself: {type(error).__name__}: {error}\n"
             "    fix: run again with BAKEOFF_DEBUG=1 for the traceback, and report it"
         )
         sys.exit(4)
     sys.exit(code if isinstance(code, int) else 0)
-
-
-def _say(message: str) -> None:
-    """Write an error; several problems are separated by their places."""
-    stream = sys.stderr
-    red, plain = ("\033[1;31m", "\033[0m") if stream.isatty() and not os.environ.get("NO_COLOR") else ("", "")
-    with contextlib.suppress(BrokenPipeError):  # nobody listens; the exit code still says it
-        stream.write(f"{red}error:{plain} {message.encode('utf-8', 'replace').decode()}\n")
-        stream.flush()

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bakeoff.cli._common import JsonOption, RunArgument, StoreOption, console, echo, print_json, store_at, table
-from bakeoff.errors import SpecError
+from bakeoff.cli._common import (
+    JsonOption,
+    RunArgument,
+    StoreOption,
+    console,
+    echo,
+    print_json,
+    store_at,
+    table,
+    tell_error,
+)
+from bakeoff.errors import SpecError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bakeoff.experiments import Experiment, LocalStore, Manifest
-    from bakeoff.regression import GateResult
+    from bakeoff.regression import Calibration, GateResult
 
 __all__ = ["baseline_app", "gate", "obey_gate"]
 
@@ -120,7 +131,8 @@ def gate(
         typer.Option("--against", help="Baseline name, baseline file (.json) or run, instead of the spec's."),
     ] = None,
     rules: Annotated[
-        Path | None, typer.Option("--rules", help="Experiment file whose gate is decided, instead of the run's own.")
+        Path | None,
+        typer.Option("--rules", help="File whose gate is decided, instead of the run's own: `gate:` alone will do."),
     ] = None,
     junit: Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML here.")] = None,
     markdown: Annotated[
@@ -146,30 +158,35 @@ def gate(
 
     Exit code: 0 pass, 1 fail, 2 wrong use, 3 inconclusive, 4 infrastructure.
     """
-    from bakeoff.regression import decide_gate
+    from bakeoff.experiments import parse_gate
+    from bakeoff.regression import calibrate_gate, decide_gate
 
     kept = store_at(store)
     found = kept.resolve(run_id)
-    spec, base_dir = _spec_of(rules)
+    chosen, policy = parse_gate(rules) if rules is not None else (None, None)
+    base_dir = rules.resolve().parent if rules is not None else None
     if calibrate:
-        _calibrate(kept, found, against, spec, base_dir, decisions=decisions, drop=drop, as_json=as_json)
+        simulated = calibrate_gate(
+            kept, found, against=against, rules=chosen, policy=policy, base_dir=base_dir, decisions=decisions, drop=drop
+        )
+        _print_calibration(simulated, as_json=as_json)
         return
-    result = decide_gate(kept, found, against=against, spec=spec, base_dir=base_dir)
-    if as_json:
-        print_json(result.to_dict())
-    else:
-        print_gate(result)
-    write_gate(result, junit=junit, markdown=markdown, json_file=json_file, annotate=annotate, report_url=report_url)
-    raise typer.Exit(result.exit_code)
+    result = decide_gate(kept, found, against=against, rules=chosen, policy=policy, base_dir=base_dir)
+    told = _is_told(partial(print_json, result.to_dict()) if as_json else partial(print_gate, result))
+    written = write_gate(
+        result, junit=junit, markdown=markdown, json_file=json_file, annotate=annotate, report_url=report_url
+    )
+    raise typer.Exit(result.exit_code or (0 if told and written else 4))
 
 
-def _spec_of(rules: Path | None) -> tuple[dict[str, Any] | None, Path | None]:
-    if rules is None:
-        return None, None
-    from bakeoff.experiments import parse_spec
-
-    spec, _ = parse_spec(rules)
-    return spec.model_dump(mode="json", exclude_defaults=True, by_alias=True), rules.resolve().parent
+def _is_told(say: Callable[[], None]) -> bool:
+    """Print or write a decision; a full disk is said, and the decision stands."""
+    try:
+        say()
+    except (OSError, StoreError) as error:
+        tell_error(error)
+        return False
+    return True
 
 
 def print_gate(result: GateResult) -> None:
@@ -203,8 +220,8 @@ def write_gate(
     json_file: Path | None = None,
     annotate: bool | None = None,
     report_url: str | None = None,
-) -> None:
-    """Write what CI reads; inside GitHub Actions the step summary and annotations come by themselves."""
+) -> bool:
+    """Write what CI reads; inside GitHub Actions annotations come by themselves. Whether all could be written."""
     from bakeoff.regression import annotations, junit_xml, markdown_summary, write_outputs
 
     files: list[tuple[Path, str]] = []
@@ -214,10 +231,15 @@ def write_gate(
         files.append((markdown, markdown_summary(result, report_url=report_url)))
     if json_file is not None:
         files.append((json_file, ""))
-    write_outputs(result, files)
+    written = [_is_told(partial(write_outputs, result, [file])) for file in files]
     if annotate or (annotate is None and os.environ.get("GITHUB_ACTIONS") == "true"):
-        for line in annotations(result):
-            echo(line)
+        written += [_is_told(partial(echo, line)) for line in annotations(result)]
+    return all(written)
+
+
+def _print_look(result: GateResult, look: int, repeats: int) -> None:
+    print_gate(result)
+    console().print(f"\nlook {look} of {result.looks}: {repeats} repeats of each item")
 
 
 def obey_gate(
@@ -232,32 +254,19 @@ def obey_gate(
         if wider is None:
             break
         if not quiet:
-            print_gate(result)
-            console().print(f"\nlook {look + 1} of {result.looks}: {wider.spec.repeats} repeats of each item")
+            _is_told(partial(_print_look, result, look + 1, wider.spec.repeats))
         manifest = run(wider)
         result = decide_gate(store, manifest.run_id, base_dir=experiment.base_dir)
-    if not quiet:
-        print_gate(result)
-    write_gate(result)
-    return result.exit_code
+    told = quiet or _is_told(partial(print_gate, result))
+    if not told:
+        console(stderr=True).print(result.headline, soft_wrap=True)
+    written = write_gate(result)
+    return result.exit_code or (0 if told and written else 4)
 
 
-def _calibrate(
-    store: LocalStore,
-    run_id: str,
-    against: str | None,
-    spec: dict[str, Any] | None,
-    base_dir: Path | None,
-    *,
-    decisions: int,
-    drop: float | None,
-    as_json: bool,
-) -> None:
+def _print_calibration(found: Calibration, *, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from bakeoff.regression import calibrate_gate
-
-    found = calibrate_gate(store, run_id, against=against, spec=spec, base_dir=base_dir, decisions=decisions, drop=drop)
     if as_json:
         print_json({key: None if isinstance(v, float) and v != v else v for key, v in asdict(found).items()})
         return

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bakeoff.cli._common import EnvFileOption, RunArgument, StoreOption, console, load_env, store_at
-from bakeoff.errors import BakeoffError, SpecError
+from bakeoff.cli._common import EnvFileOption, RunArgument, StoreOption, console, load_env, store_at, tell_error
+from bakeoff.errors import BakeoffError, SpecError, StoreError
 
 if TYPE_CHECKING:
     from bakeoff.experiments import Experiment, LocalStore, Manifest
@@ -144,7 +144,7 @@ def _go(
 
         check_gate(experiment)
     manifest = _execute(experiment, store, resume=resume, retry_errors=retry_errors, quiet=quiet)
-    finish(experiment, store, manifest, report=report, mlflow=mlflow, quiet=quiet)
+    written = _finish(experiment, store, manifest, report=report, mlflow=mlflow, quiet=quiet)
     if manifest.counts.get("trials") and manifest.counts["failed"] == manifest.counts["trials"]:
         console(stderr=True).print("every trial failed; mend the cause, then: bakeoff resume --retry-errors")
         raise typer.Exit(4)
@@ -159,7 +159,10 @@ def _go(
         def again(wider: Experiment) -> Manifest:
             return _execute(wider, store, resume=None, retry_errors=False, quiet=quiet)
 
-        raise typer.Exit(obey_gate(experiment, store, manifest.run_id, run=again, quiet=quiet))
+        code = obey_gate(experiment, store, manifest.run_id, run=again, quiet=quiet)
+        raise typer.Exit(code if code or written else 4)
+    if not written:
+        raise typer.Exit(4)
 
 
 def _execute(
@@ -175,7 +178,7 @@ def _execute(
         options: dict[str, Any] = {"resume": resume, "retry_errors": retry_errors, "handle_signals": True}
         if quiet or not sys.stderr.isatty():
             return await execute(experiment, store=store.paths, **options)
-        with ProgressBar() as bar:
+        with ProgressBar(console(stderr=True)) as bar:
             return await execute(experiment, store=store.paths, on_progress=bar, **options)
 
     return asyncio.run(work())
@@ -195,42 +198,49 @@ def _allow_connections(concurrency: int) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
-def finish(
+def _finish(
     experiment: Experiment, store: LocalStore, manifest: Manifest, *, report: bool, mlflow: bool, quiet: bool
-) -> None:
-    """Print the comparison first, then write what takes longer; that is written also where nothing can be printed.
+) -> bool:
+    """Print the comparison first, then write what takes longer; whether all of that could be written.
 
-    Raises:
-        OSError: Nothing can be printed, for instance because the disk is full; the report was written.
+    What could not is said, and the rest goes on: a full disk is no reason not to decide the gate.
     """
-    from bakeoff.cli._render import print_analysis, print_insights
-    from bakeoff.experiments import analyse, insights
-
-    out = console()
-    unsaid: OSError | None = None
+    out, written = console(), True
     if not quiet:
-        analysis = analyse(store, manifest.run_id)
         try:
-            print_analysis(analysis)
-            if analysis.metrics:
-                points = analysis.metric().kind == "binary"
-                print_insights(insights(store, manifest.run_id), points=points, brief=True)
-            out.print(f"behind it  bakeoff show {manifest.run_id} --store {store.paths.root}", soft_wrap=True)
-            out.print(f"results    {store.run_paths(manifest.run_id).folder}", soft_wrap=True)
+            _print_answer(store, manifest)
         except OSError as error:
-            unsaid, quiet = error, True
+            tell_error(error)
+            quiet, written = True, False
     if report:
         from bakeoff.reports import write_report
 
-        path = write_report(store, manifest.run_id)
-        if not quiet:
-            out.print(f"report     {path}", soft_wrap=True)
+        try:
+            path = write_report(store, manifest.run_id)
+        except (OSError, StoreError) as error:
+            tell_error(error)
+            written = False
+        else:
+            if not quiet:
+                out.print(f"report     {path}", soft_wrap=True)
     if mlflow and experiment.spec.mlflow.enabled:
         _log_to_mlflow(experiment, store, manifest, quiet=quiet)
-    if unsaid is not None:
-        raise unsaid
     if not quiet:
         out.print(f"look       bakeoff ui --store {store.paths.root}", soft_wrap=True)
+    return written
+
+
+def _print_answer(store: LocalStore, manifest: Manifest) -> None:
+    from bakeoff.cli._render import print_analysis, print_insights
+    from bakeoff.experiments import analyse, insights
+
+    out, analysis = console(), analyse(store, manifest.run_id)
+    print_analysis(analysis)
+    if analysis.metrics:
+        points = analysis.metric().kind == "binary"
+        print_insights(insights(store, manifest.run_id), points=points, brief=True)
+    out.print(f"behind it  bakeoff show {manifest.run_id} --store {store.paths.root}", soft_wrap=True)
+    out.print(f"results    {store.run_paths(manifest.run_id).folder}", soft_wrap=True)
 
 
 def _log_to_mlflow(experiment: Experiment, store: LocalStore, manifest: Manifest, *, quiet: bool) -> None:
@@ -246,7 +256,3 @@ def _log_to_mlflow(experiment: Experiment, store: LocalStore, manifest: Manifest
         return
     if not quiet:
         console().print(f"mlflow     {where}", soft_wrap=True)
-
-
-def _no_such(what: str) -> SpecError:
-    return SpecError(f"there is no {what}")

@@ -35,7 +35,8 @@ from bakeoff.experiments.run._rescore import rescore_run
 from bakeoff.experiments.run._runner import execute
 from bakeoff.experiments.spec._data_notes import data_notes
 from bakeoff.experiments.spec._gate_spec import EscalateSpec, GatePolicy, GateRule
-from bakeoff.experiments.spec._load import Experiment, load_experiment, parse_spec
+from bakeoff.experiments.spec._load import Experiment, load_experiment
+from bakeoff.experiments.spec._parse import parse_gate, parse_spec
 from bakeoff.experiments.spec._schema import experiment_schema
 from bakeoff.experiments.spec._spec import (
     AllocationSpec,
@@ -113,6 +114,7 @@ __all__ = [
     "jury_agreements",
     "load_experiment",
     "open_store",
+    "parse_gate",
     "parse_spec",
     "plan_run",
     "rank_preferences",

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Self
 
 from bakeoff.errors import StoreError
 from bakeoff.gateway._cache_key import checksum, decode_response, encode_response
-from bakeoff.gateway._sqlite import is_busy, is_damage, open_wal
+from bakeoff.gateway._sqlite import is_busy, is_damage, open_to_read, open_wal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -284,10 +284,19 @@ class ResponseCache:
                     self._move_aside(error)
                     continue
                 self._writable = False
-                self._warn(f"response cache {str(self.path)!r} cannot be used: {error}; going on without it")
-                return None
+                connection = self._to_read_or_none()
+                without = "nothing new is kept" if connection else "going on without it"
+                self._warn(f"response cache {str(self.path)!r} cannot be written: {error}; {without}")
             return connection
         return None
+
+    def _to_read_or_none(self) -> sqlite3.Connection | None:
+        try:
+            connection = open_to_read(self.path)
+            connection.execute(_READ, (b"",)).fetchone()
+        except sqlite3.Error:
+            return None
+        return connection
 
     def _repair(self) -> None:
         """Replace a file that the writing thread found damaged; here, where it is read."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["is_busy", "is_damage", "open_wal"]
+__all__ = ["is_busy", "is_damage", "open_to_read", "open_wal"]
 
 _PATIENCE_S = 5.0
 _PAUSE_S = 0.01
@@ -44,6 +44,31 @@ def open_wal(path: Path, schema: str, *, busy_s: float) -> sqlite3.Connection:
             time.sleep(_PAUSE_S)
         else:
             return connection
+
+
+def open_to_read(path: Path) -> sqlite3.Connection:
+    """Open a file that may not be written.
+
+    SQLite itself wants to write beside a file in WAL mode, even to read it. Where it may not, and nobody else has the
+    file open, it is read as it stands.
+
+    Raises:
+        sqlite3.Error: The file cannot be read.
+    """
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    for last in (False, True):
+        connection = sqlite3.connect(
+            f"{address}&immutable=1" if last else address, uri=True, isolation_level=None, check_same_thread=False
+        )
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.Error:
+            connection.close()
+            if last:
+                raise
+        else:
+            break
+    return connection
 
 
 def is_busy(error: BaseException) -> bool:

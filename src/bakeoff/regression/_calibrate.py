@@ -61,6 +61,8 @@ def calibrate_gate(
     run_id: str,
     *,
     against: str | None = None,
+    rules: Sequence[GateRule] | None = None,
+    policy: GatePolicy | None = None,
     spec: Mapping[str, Any] | None = None,
     base_dir: Path | None = None,
     decisions: int = 2000,
@@ -73,6 +75,8 @@ def calibrate_gate(
         store: Where the run is.
         run_id: A run like those that the gate will judge.
         against: Baseline, instead of what the policy names.
+        rules: Rules instead of those of the run's spec.
+        policy: Policy instead of that of the run's spec.
         spec: An experiment file's content to take the gate from.
         base_dir: Folder of the experiment file.
         decisions: Simulated decisions for each question.
@@ -83,10 +87,11 @@ def calibrate_gate(
         SpecError: There is no gate, no baseline, or nothing to resample.
     """
     manifest = store.manifest(run_id)
-    rules, policy = gate_of(manifest)
+    own_rules, own_policy = gate_of(manifest)
     if spec is not None:
         other = ExperimentSpec.model_validate(spec)
-        rules, policy = other.gate, other.gate_policy
+        own_rules, own_policy = other.gate, other.gate_policy
+    rules, policy = list(own_rules if rules is None else rules), policy or own_policy
     if not rules:
         raise SpecError(f"the run {run_id!r} has no gate to calibrate; pass one with --rules experiment.yaml")
     candidate, baseline, called = observe(store, run_id), None, ""

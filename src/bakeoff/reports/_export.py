@@ -53,6 +53,8 @@ def export_run(store: LocalStore, run_id: str, path: Path, *, on_note: Callable[
         if not folder.exists():
             folder.mkdir(parents=True, exist_ok=True)
             tell(f"made the folder {str(folder)!r}")
+        if frame.empty:
+            tell("no trial of the run has ended: there are no rows")
         _write(frame, path, tell)
     except OSError as error:
         raise StoreError(f"{str(path)!r} cannot be written: {error.strerror or error}") from error
@@ -77,6 +79,8 @@ def _write(frame: pd.DataFrame, path: Path, tell: Callable[[str], None]) -> None
                 f"{cut:,} cell{'s' if cut > 1 else ''} cut at {_XLSX_CELL:,} characters, the most that Excel holds; "
                 "each says so at its end, and .csv, .parquet and .jsonl keep them whole"
             )
+    elif suffix == ".jsonl" and frame.empty:
+        path.write_text("")  # pandas would write a blank line, which is no JSON
     else:
         frame.to_json(path, orient="records", lines=suffix == ".jsonl", force_ascii=False)
 

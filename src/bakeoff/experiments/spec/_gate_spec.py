@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, model_validator
 
-__all__ = ["RULE_KINDS", "EscalateSpec", "GatePolicy", "GateRule", "RuleKind"]
+__all__ = ["RULE_KINDS", "EscalateSpec", "GateFile", "GatePolicy", "GateRule", "RuleKind"]
 
 RuleKind = Literal["no_worse_than", "better_than", "at_least", "at_most", "no_new_failures", "max_error_rate"]
 RULE_KINDS: tuple[RuleKind, ...] = (
@@ -101,3 +101,12 @@ class GatePolicy(_Section):
     power: Annotated[float, Field(gt=0, lt=1)] = 0.8
     """For the number of items or repeats that would decide."""
     escalate: EscalateSpec | None = None
+
+
+class GateFile(_Section):
+    """A file that holds a gate and no experiment."""
+
+    gate: list[GateRule] = Field(default_factory=list)
+    """Rules that a schedule or CI obeys."""
+    gate_policy: GatePolicy = Field(default_factory=GatePolicy)
+    """How they are decided together."""

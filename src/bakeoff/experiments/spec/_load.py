@@ -8,18 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from bakeoff.datasets import open_dataset
 from bakeoff.errors import BakeoffError, SpecError, SpecProblem, StatsError
-from bakeoff.evaluators import load_evaluator, models_asked
+from bakeoff.evaluators import load_evaluator
 from bakeoff.experiments.spec._batch_check import batch_problems
 from bakeoff.experiments.spec._guards import guard_problems, load_guards
-from bakeoff.experiments.spec._problems import problems_of
+from bakeoff.experiments.spec._key_check import judge_keys, missing_names, model_keys
+from bakeoff.experiments.spec._parse import rest_of, validate
 from bakeoff.experiments.spec._spec import ExperimentSpec
 from bakeoff.experiments.spec._variants import expand_variants
 from bakeoff.experiments.spec._yaml import Document, read_yaml
-from bakeoff.gateway import missing_env, price_of
 from bakeoff.prompts import load_prompt
 from bakeoff.stats import compare
 from bakeoff.targets import check_target, resolve_variant
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from bakeoff.prompts import Prompt
     from bakeoff.targets import AgentResolver, VariantTarget
 
-__all__ = ["Experiment", "load_experiment", "parse_spec"]
+__all__ = ["Experiment", "load_experiment"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,42 +71,6 @@ class Experiment:
         return any(model.model.startswith("sim/") for v in self.variants.values() for model in v.models)
 
 
-def parse_spec(path: Path, *, text: str | None = None) -> tuple[ExperimentSpec, Document]:
-    """Read an experiment file.
-
-    Raises:
-        SpecError: With every problem of the file.
-    """
-    document = read_yaml(path, text=text)
-    return _validate(document), document
-
-
-def _validate(document: Document) -> ExperimentSpec:
-    if not isinstance(document.data, dict):
-        message = f"must be a mapping of keys, got {type(document.data).__name__}"
-        raise SpecError([SpecProblem(message, file=document.file, line=1, fix="write one with `bakeoff init`")])
-    try:
-        return ExperimentSpec.model_validate(document.data)
-    except ValidationError as error:
-        raise SpecError(problems_of(error, document, ExperimentSpec)) from None
-
-
-_ESSENTIAL = frozenset({"dataset", "prompts", "models", "targets", "factors", "variants", "exclude", "evaluators"})
-"""Sections without which the others cannot be checked."""
-
-
-def _rest_of(error: SpecError, document: Document) -> ExperimentSpec | None:
-    """Return the spec without the keys that are wrong, so that what else is wrong can be said at the same time."""
-    wrong = {problem.key.partition(".")[0] for problem in error.problems}
-    if wrong & _ESSENTIAL or not isinstance(document.data, dict):
-        return None
-    kept = {key: value for key, value in document.data.items() if key not in wrong}
-    try:
-        return ExperimentSpec.model_validate({"name": "unnamed", **kept})
-    except ValidationError:
-        return None
-
-
 def load_experiment(
     source: Path | ExperimentSpec | Mapping[str, Any],
     *,
@@ -143,9 +106,9 @@ def load_experiment(
     else:
         document = read_yaml(source) if isinstance(source, Path) else Document(dict(source), "", {})
         try:
-            spec = spec or _validate(document)
+            spec = spec or validate(document, ExperimentSpec)
         except SpecError as error:
-            spec = _rest_of(error, document)
+            spec = rest_of(error, document)
             if spec is None:
                 raise
             said = list(error.problems)
@@ -165,8 +128,7 @@ def load_experiment(
         loader.check_variables(variants, dataset)
         loader.check_recorded(variants, dataset)
     if check_keys:
-        loader.check_keys(variants, os.environ if env is None else env)
-        loader.check_judges(found, [guard.evaluator for guard in guards], os.environ if env is None else env)
+        loader.check_keys(variants, found, guards, os.environ if env is None else env)
     loader.raise_if_any()
     assert dataset is not None
     return Experiment(
@@ -381,50 +343,13 @@ class _Loader:
                 fix = f"the data set has {', '.join(sorted(available)) or 'no inputs'}"
                 self.add(message, "prompts", variant.prompt.name, fix=fix)
 
-    def check_keys(self, variants: Mapping[str, VariantTarget], env: Mapping[str, str]) -> None:
-        said: set[str] = set()
-        called = [(variant, model) for variant in variants.values() for model in variant.models]
-        for variant, model in called:
-            place = next((key for key, value in self.spec.models.items() if value is model), None)
-            key = ("models", place) if place is not None else ("models",)
-            try:
-                missing = missing_env(model.model, env, api_base=model.api_base, api_key_env=model.api_key_env)
-                price_of(
-                    model.model,
-                    self.spec.gateway,
-                    params=variant.params if variant.agent is None else model.call_params(),
-                )
-            except SpecError as error:
-                self.adopt(error, *key)
-                continue
-            for name in missing:
-                if name in said:
-                    continue
-                said.add(name)
-                fix = f"export {name}=..., or put it into a file and pass `--env-file FILE`"
-                self.add(
-                    f"the model {model.model!r} needs the environment variable {name}, which is not set", *key, fix=fix
-                )
-
-    def check_judges(
-        self, evaluators: Sequence[Evaluator], guards: Sequence[Evaluator], env: Mapping[str, str]
+    def check_keys(
+        self,
+        variants: Mapping[str, VariantTarget],
+        evaluators: Sequence[Evaluator],
+        guards: Sequence[Guard],
+        env: Mapping[str, str],
     ) -> None:
-        """Name keys that only judges need: a run that finds out at the end has paid for answers nobody judges."""
-        said: set[str] = set()
-        asking: list[tuple[tuple[str | int, ...], Evaluator]] = []
-        for section, found, declared in (
-            ("evaluators", evaluators, len(self.spec.evaluators)),
-            ("guards", guards, len(self.spec.guards)),
-        ):
-            placed = len(found) == declared
-            asking += [((section, index) if placed else (section,), one) for index, one in enumerate(found)]
-        for key, evaluator in asking:
-            for asked in models_asked(evaluator):
-                missing = missing_env(asked.model, env, api_base=asked.api_base, api_key_env=asked.api_key_env)
-                for name in missing:
-                    if name in said or any(f" {name}," in problem.message for problem in self.problems):
-                        continue
-                    said.add(name)
-                    fix = f"export {name}=..., or put it into a file and pass `--env-file FILE`"
-                    message = f"the model {asked.model!r} needs the environment variable {name}, which is not set"
-                    self.add(message, *key, fix=fix)
+        model_keys(self.spec, variants, env, add=self.add, adopt=self.adopt)
+        said = {name for problem in self.problems for name in missing_names(problem.message)}
+        judge_keys(self.spec, evaluators, guards, env, said=said, add=self.add)
