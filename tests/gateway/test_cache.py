@@ -193,6 +193,17 @@ def test_old_answers_are_misses_and_are_replaced(path: Path) -> None:
         assert cache.get(_key(1)).text == "new"  # type: ignore[union-attr]
 
 
+def test_an_answer_of_a_clock_that_was_far_ahead_does_not_live_for_ever(path: Path) -> None:
+    now = 4e9
+    with ResponseCache(path, ttl_days=7, wall_clock=lambda: now) as cache:
+        cache.put(_key(1), _response(), model="m")
+        cache.flush()
+        now -= 3600
+        assert cache.get(_key(1)) is not None, "an hour back is nothing"
+        now = 1e9
+        assert cache.get(_key(1)) is None
+
+
 def test_the_answers_that_were_not_used_for_longest_go_first(path: Path) -> None:
     now = 1e9
     with ResponseCache(path, max_mb=0.4, wall_clock=lambda: now) as cache:

@@ -74,6 +74,8 @@ def test_a_wait_is_read_in_every_form() -> None:
     for nonsense in ("soon", "", "nan", "inf"):
         assert retry_after_s({"retry-after": nonsense}) is None
     assert retry_after_s({"retry-after": "-5"}) == 0.0
+    served = "Fri, 20 Nov 2026 09:00:00 GMT"  # whatever time it is here: RFC 9110, 10.2.3 and 6.6.1
+    assert retry_after_s({"date": served, "retry-after": "Fri, 20 Nov 2026 09:00:07 GMT"}) == 7.0
 
 
 def test_headers_about_limits_are_kept_under_one_name() -> None:

@@ -117,6 +117,12 @@ def test_retried_with_growing_pauses(store: LocalStore, tmp_path: Path, receiver
     assert len(receiver.got) == 3
 
 
+def test_a_clock_that_was_set_back_holds_nothing_up(store: LocalStore, tmp_path: Path, receiver: Receiver) -> None:
+    queue_notice(store, NOTICE, channels(tmp_path, {"name": "a", "kind": "webhook", "url": receiver.url}), now=9e5)
+    assert deliver(store, now=1000) == []
+    assert len(receiver.got) == 1
+
+
 def test_given_up_after_seven_attempts(store: LocalStore, tmp_path: Path) -> None:
     queue_notice(store, NOTICE, channels(tmp_path, {"name": "a", "kind": "command", "command": ["false"]}), now=0)
     errors = [error for hour in range(200) for error in deliver(store, now=hour * 3600.0)]

@@ -154,6 +154,28 @@ def test_late_is_made_up_for_within_the_grace_only(store: LocalStore, nightly: S
     assert nightly.misfire_grace_s == 3600
 
 
+def test_a_clock_that_was_set_back_stops_no_schedule_and_fires_nothing_twice(
+    store: LocalStore, nightly: Schedule
+) -> None:
+    assert claim(store, utc("2026-07-09 06:00")) == [
+        ("07-09 06:00", "running"), *((f"07-0{day} 06:00", "missed") for day in range(2, 9)),
+    ]  # fmt: skip
+    firing = list_firings(store, nightly.id, limit=1)[0]
+    back = utc("2026-07-02 05:00")  # the right time, a week earlier
+    assert claim(store, back) == []
+    assert said(get_schedule(store, "nightly").next_at or 0) == "07-02 06:00"
+    assert renew_lease(store, firing, "me", now=back + 30), "who is alive keeps its claim"
+    assert claim(store, back + 200, "other") == [("07-09 06:00", "running")], "who is dead has lost it"
+    assert claim(store, utc("2026-07-02 06:00"), "other") == [("07-09 06:00", "running")]
+    (again, *_), _ = claim_due(store, "me", now=utc("2026-07-02 06:10"))
+    assert finish_firing(store, again, "me", state="done")
+    for day in range(3, 10):
+        assert claim(store, utc(f"2026-07-0{day} 06:00")) == [], "its firing is in the books already"
+    assert claim(store, utc("2026-07-10 06:00")) == [("07-10 06:00", "running")]
+    asked = request_run(store, "nightly", now=utc("2026-07-02 09:00"))
+    assert said(asked.due_at) == "07-02 09:00", "not a later one of the wrong clock"
+
+
 def test_no_overlap(store: LocalStore, nightly: Schedule) -> None:
     assert claim(store, utc("2026-07-02 06:00"), lease_s=2 * DAY) == [("07-02 06:00", "running")]
     assert claim(store, utc("2026-07-03 06:00")) == [("07-03 06:00", "skipped")]

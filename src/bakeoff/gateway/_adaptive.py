@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal
+
+from bakeoff.gateway._errors import server_now
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -140,6 +142,7 @@ def reset_after_s(headers: Mapping[str, str], *, wall_now: float | None = None) 
     """
     waits: list[float] = []
     lowered = {name.lower(): value for name, value in headers.items()}
+    wall_now = server_now(lowered) if wall_now is None else wall_now
     for name, value in lowered.items():
         if "-remaining" not in name or value.strip() not in ("0", "0.0"):
             continue
@@ -150,9 +153,8 @@ def reset_after_s(headers: Mapping[str, str], *, wall_now: float | None = None) 
     return max(waits) if waits else None
 
 
-def _seconds(value: str, wall_now: float | None) -> float | None:
+def _seconds(value: str, now: float) -> float | None:
     value = value.strip()
-    now = datetime.now(UTC).timestamp() if wall_now is None else wall_now
     if _DURATION.fullmatch(value):
         return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(value))
     try:

@@ -154,7 +154,7 @@ class ResponseCache:
             return None
         payload, crc, created_s, used_day = found
         now = self._wall_clock()
-        if self._ttl_s is not None and now - created_s > self._ttl_s:
+        if self._ttl_s is not None and abs(now - created_s) > self._ttl_s:  # also of a clock that was ahead by more
             self.misses += 1
             return None
         try:

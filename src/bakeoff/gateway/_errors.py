@@ -24,6 +24,7 @@ __all__ = [
     "rate_limit_headers",
     "refused_before",
     "retry_after_s",
+    "server_now",
     "timeout_error",
 ]
 
@@ -122,12 +123,20 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
             seconds = float(value) * scale
         except ValueError:
             try:
-                seconds = parsedate_to_datetime(value).timestamp() - time.time()
+                seconds = parsedate_to_datetime(value).timestamp() - server_now(headers)
             except (ValueError, TypeError):
                 continue
         if math.isfinite(seconds):
             return max(seconds, 0.0)
     return None
+
+
+def server_now(headers: Mapping[str, str]) -> float:
+    """Return what time the server says it is: the clock of this machine may be wrong, and is set right at times."""
+    try:
+        return parsedate_to_datetime(headers["date"]).timestamp()
+    except (KeyError, ValueError, TypeError):
+        return time.time()
 
 
 def rate_limit_headers(headers: Mapping[str, str]) -> dict[str, str]:

@@ -202,7 +202,7 @@ def import_run(
     manifest = asyncio.run(execute(experiment, store=store.paths))
     made_at = _time(run.created_at)
     if made_at is not None:
-        dated = manifest.model_copy(update={"created_at": made_at})
+        dated = manifest.model_copy(update={"created_at": made_at, "order_ms": None})
         write_atomically(store.run_paths(manifest.run_id).manifest, dated.model_dump_json().encode())
     return manifest.run_id
 

@@ -225,7 +225,9 @@ def _claimed(store: LocalStore, moment: float) -> Sequence[sqlite3.Row]:
     with control_db(store.paths) as control:
         control.execute("BEGIN IMMEDIATE")
         rows = control.execute(
-            "SELECT * FROM notifications WHERE state IN ('pending', 'sending') AND next_at <= ? ORDER BY at", (moment,)
+            "SELECT * FROM notifications WHERE state IN ('pending', 'sending') "
+            "AND (next_at <= ? OR next_at > ?) ORDER BY at",
+            (moment, moment + max(_BACKOFF_S) + _SENDING_S),  # beyond any wait: the clock was set back since
         ).fetchall()
         for row in rows:
             control.execute(

@@ -172,7 +172,7 @@ def request_run(store: LocalStore, name: str, *, now: float | None = None) -> Fi
         control.execute(
             "INSERT INTO firings (schedule, due_at, state, reason) VALUES (?, ?, 'waiting', 'run-now')", (name, moment)
         )
-    return list_firings(store, name, limit=1)[0]
+    return next(firing for firing in list_firings(store, name, limit=1000) if firing.due_at == moment)
 
 
 def list_firings(store: LocalStore, name: str | None = None, *, limit: int = 50) -> list[Firing]:
@@ -225,6 +225,10 @@ def claim_due(
     passed_by: list[tuple[str, float]] = []
     with control_db(store.paths) as control:
         with _transaction(control):
+            control.execute(  # of a clock that was set back since: live claims are renewed, dead ones must run out
+                "UPDATE firings SET lease_until = ?1 WHERE state = 'running' AND lease_until > ?1",
+                (moment + max(lease_s, LEASE_S),),
+            )
             claimed += _take_over(control, owner, moment, lease_s, passed_by)
             for row in control.execute("SELECT * FROM schedules WHERE paused = 0").fetchall():
                 _fire(control, _schedule(row), owner, moment, lease_s, claimed, passed_by)
@@ -285,9 +289,14 @@ def _fire(
     claimed: list[tuple[str, float]],
     passed_by: list[tuple[str, float]],
 ) -> None:
-    if schedule.next_at is None or schedule.next_at > moment:
+    if schedule.next_at is None:
         return
     cron = parse_cron(schedule.cron, schedule.timezone)
+    if schedule.next_at > moment:
+        upcoming = cron.next_after(moment)
+        if upcoming is not None and upcoming < schedule.next_at:  # the clock was set back; what has fired fires once
+            control.execute("UPDATE schedules SET next_at = ? WHERE id = ?", (upcoming, schedule.id))
+        return
     due = [schedule.next_at, *cron.between(schedule.next_at, moment)]
     *earlier, last = due
     for at in earlier:

@@ -16,7 +16,7 @@ from bakeoff.experiments.run._seal import seal_run
 from bakeoff.experiments.run._trial import context_of_event, score_rows
 from bakeoff.experiments.spec._spec import ExperimentSpec
 from bakeoff.experiments.store._journal import Journal
-from bakeoff.experiments.store._manifest import MetricRecord, write_manifest
+from bakeoff.experiments.store._manifest import MetricRecord, order_after, write_manifest
 from bakeoff.experiments.store._paths import new_run_id
 from bakeoff.gateway import Gateway
 
@@ -68,7 +68,7 @@ async def rescore_run(
         for info in evaluator.metrics
     ]
     store.paths.create()
-    paths = store.run_paths(new_run_id(old.name))
+    paths, order_ms = store.run_paths(new_run_id(old.name)), order_after(store.paths.runs)
     paths.create()
     analysis = {
         key: value for key, value in old.spec.get("analysis", {}).items() if key not in ("primary", "guardrails")
@@ -80,6 +80,7 @@ async def rescore_run(
             "primary": metrics[0].metric,
             "status": "running",
             "created_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "order_ms": order_ms,
             "tags": {**old.tags, "scored_from": run_id},
             "spec": {**old.spec, "evaluators": [evaluator.spec() for evaluator in built], "analysis": analysis},
         }

@@ -30,7 +30,14 @@ from bakeoff.experiments.run._trial import context_of_event, failed_event, score
 from bakeoff.experiments.spec._guards import Guards, keep_answer
 from bakeoff.experiments.store._control import Control, Steering
 from bakeoff.experiments.store._journal import Journal
-from bakeoff.experiments.store._manifest import Manifest, manifest_of, read_manifest, write_atomically, write_manifest
+from bakeoff.experiments.store._manifest import (
+    Manifest,
+    manifest_of,
+    order_after,
+    read_manifest,
+    write_atomically,
+    write_manifest,
+)
 from bakeoff.experiments.store._paths import RunLock, StorePaths, new_run_id
 from bakeoff.gateway import Gateway
 from bakeoff.targets import PromptTarget, TargetFactory
@@ -94,6 +101,7 @@ async def execute(
     """
     store.create()
     paths = store.run(resume or new_run_id(experiment.spec.name))
+    order_ms = order_after(store.runs) if resume is None else None
     if resume is None:
         paths.create()
     elif not paths.manifest.exists():
@@ -102,7 +110,7 @@ async def execute(
     if not lock.acquire():
         raise StoreError(f"the run {paths.run_id!r} is driven by another process; watch it with `bakeoff status`")
     try:
-        manifest = read_manifest(paths.manifest) if resume else manifest_of(experiment, paths.run_id)
+        manifest = read_manifest(paths.manifest) if resume else manifest_of(experiment, paths.run_id, order_ms=order_ms)
         resumed = read_resumed(paths, manifest, experiment, retry_errors=retry_errors) if resume else Resumed()
         session = Session(experiment, store, manifest, resumed, on_progress)
         return await session.run(client, handle_signals=handle_signals)

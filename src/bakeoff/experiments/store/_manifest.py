@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import socket
@@ -17,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bakeoff.errors import StoreError
 from bakeoff.experiments._json import dumps, loads
 from bakeoff.experiments.spec._data_notes import data_notes
+from bakeoff.experiments.store._paths import ID_STAMP
 
 if TYPE_CHECKING:
     from bakeoff.experiments.spec._load import Experiment
@@ -27,6 +29,7 @@ __all__ = [
     "RunStatus",
     "VariantInfo",
     "manifest_of",
+    "order_after",
     "read_manifest",
     "write_atomically",
     "write_manifest",
@@ -71,6 +74,8 @@ class Manifest(BaseModel):
     status: RunStatus = "running"
     stopped_because: str | None = None
     created_at: str
+    order_ms: int | None = None
+    """Place among the runs (Unix milliseconds), where the clock had been set back and `created_at` misleads."""
     ended_at: str | None = None
     seconds: float = 0.0
     """Time spent running, over all sessions."""
@@ -110,8 +115,30 @@ class Manifest(BaseModel):
         """Names in the order of the spec."""
         return [variant.name for variant in self.variants]
 
+    @property
+    def place(self) -> float:
+        """What runs are sorted by: when they were made (Unix milliseconds), whatever the clock did since."""
+        return datetime.fromisoformat(self.created_at).timestamp() * 1e3 if self.order_ms is None else self.order_ms
 
-def manifest_of(experiment: Experiment, run_id: str) -> Manifest:
+
+def order_after(runs: Path) -> int | None:
+    """Return the `order_ms` of a run made now, `None` where the clock alone tells.
+
+    A clock that was set back would put the newest run behind older ones, and `latest` would mean one of those. Only
+    runs whose ids are of this moment or later are looked at, which are none as long as the clock goes forward.
+    """
+    now = datetime.now(UTC)
+    start = now.strftime(ID_STAMP)
+    places: list[float] = []
+    for folder in runs.iterdir() if runs.is_dir() else ():
+        if folder.name[: len(start)] >= start:
+            with contextlib.suppress(StoreError, ValueError):
+                places.append(read_manifest(folder / "manifest.json").place)
+    newest = max(places, default=0.0)
+    return None if newest < now.timestamp() * 1e3 else int(newest) + 1
+
+
+def manifest_of(experiment: Experiment, run_id: str, *, order_ms: int | None = None) -> Manifest:
     """Describe an experiment that is about to run."""
     spec = experiment.spec
     return Manifest(
@@ -120,6 +147,7 @@ def manifest_of(experiment: Experiment, run_id: str) -> Manifest:
         name=spec.name,
         description=spec.description,
         created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        order_ms=order_ms,
         spec=spec.model_dump(mode="json", exclude_defaults=True, by_alias=True),
         source=experiment.source,
         base_dir=str(experiment.base_dir),

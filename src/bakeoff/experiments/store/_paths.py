@@ -16,7 +16,10 @@ from typing import IO
 
 from bakeoff.errors import StoreError
 
-__all__ = ["RunLock", "RunPaths", "StorePaths", "default_store", "new_run_id"]
+__all__ = ["ID_STAMP", "RunLock", "RunPaths", "StorePaths", "default_store", "new_run_id"]
+
+ID_STAMP = "%Y%m%d-%H%M%S"
+"""How the id of a run begins: with the time in UTC."""
 
 
 def default_store() -> Path:
@@ -33,7 +36,7 @@ def default_store() -> Path:
 
 def new_run_id(name: str, *, now: datetime | None = None) -> str:
     """Return a name that sorts by time and says what ran: `20261120-143005-triage-3f9a`."""
-    stamp = (now or datetime.now(UTC)).strftime("%Y%m%d-%H%M%S")
+    stamp = (now or datetime.now(UTC)).strftime(ID_STAMP)
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "run"
     return f"{stamp}-{slug}-{secrets.token_hex(2)}"
 

@@ -79,7 +79,7 @@ class LocalStore:
             with contextlib.suppress(StoreError):
                 if (folder / "manifest.json").exists():
                     found.append(self.manifest(folder.name))
-        return sorted(found, key=lambda manifest: manifest.created_at, reverse=True)
+        return sorted(found, key=lambda manifest: manifest.place, reverse=True)
 
     def resolve(self, name: str) -> str:
         """Return the id of the run that `name` means: an id, the unambiguous start of one, or `latest`.
