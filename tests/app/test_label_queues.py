@@ -14,7 +14,8 @@ import pytest
 
 import bakeoff
 from bakeoff.app._label_files import agreement, import_labels, labels_csv, pair_agreements
-from bakeoff.app._labels import _MIGRATIONS, Label, LabelStore, Queue
+from bakeoff.app._label_tables import MIGRATIONS
+from bakeoff.app._labels import Label, LabelStore, Queue
 from bakeoff.errors import SpecError
 from tests.app.test_escalation import JURY, judged
 from tests.app.test_pages import open_page, text_of
@@ -166,7 +167,7 @@ def test_a_store_of_before_is_brought_forward(tmp_path: Path, result: bakeoff.Ru
     with sqlite3.connect(path) as old:
         old.execute("CREATE TABLE label_migration (number INTEGER PRIMARY KEY, at TEXT NOT NULL)")
         for number in (0, 1):
-            old.executescript(_MIGRATIONS[number])
+            old.executescript(MIGRATIONS[number])
             old.execute("INSERT INTO label_migration VALUES (?, '')", (number,))
         old.execute(
             "INSERT INTO label_queue (name, run_id, mode, question, choices, guidelines, guidelines_version, seed, "

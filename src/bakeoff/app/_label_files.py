@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bakeoff.app._labels import LabelStore, Queue
+    from bakeoff.experiments import Preference
     from bakeoff.stats import Agreement
 
-__all__ = ["Imported", "PairAgreement", "agreement", "import_labels", "labels_csv", "pair_agreements"]
+__all__ = ["Imported", "PairAgreement", "agreement", "import_labels", "labels_csv", "pair_agreements", "preferences"]
 
 _MAX_BYTES = 50_000_000
 
@@ -115,6 +116,21 @@ def import_labels(labels: LabelStore, queue: Queue, content: bytes, *, annotator
         else:
             added += 1
     return Imported(added=added, unchanged=unchanged, refused=tuple(refused))
+
+
+def preferences(found: Sequence[Label]) -> list[Preference]:
+    """Return labels of pairs as preferences, to be ranked; the answer on the left counts as shown first."""
+    from bakeoff.experiments import Preference
+
+    points = {"tie": 0.5}
+    return [
+        Preference(
+            item_id=label.item_id, first=label.variant, second=label.other,
+            outcome=points.get(label.value, float(label.value == label.variant)), by=label.annotator,
+        )
+        for label in found
+        if label.other is not None
+    ]  # fmt: skip
 
 
 def _by_task(found: Sequence[Label]) -> dict[tuple[str, int, str, str], dict[str, str]]:

@@ -7,10 +7,10 @@ import json
 import sqlite3
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from bakeoff.app._label_order import draw_tasks
+from bakeoff.app._label_tables import migrate, now
 from bakeoff.errors import SpecError, StoreError
 
 if TYPE_CHECKING:
@@ -20,32 +20,9 @@ if TYPE_CHECKING:
     from bakeoff.app._label_order import Draw
     from bakeoff.experiments import LocalStore
 
-__all__ = ["Label", "LabelStore", "Queue", "Task"]
+__all__ = ["Judged", "Label", "LabelStore", "Queue", "Task"]
 
 Mode = Literal["single", "pairwise"]
-
-_MIGRATIONS = (
-    """CREATE TABLE label_queue (
-         id INTEGER PRIMARY KEY, name TEXT NOT NULL, run_id TEXT NOT NULL, mode TEXT NOT NULL, question TEXT NOT NULL,
-         choices TEXT NOT NULL, guidelines TEXT NOT NULL, guidelines_version TEXT NOT NULL, seed INTEGER NOT NULL,
-         created_at TEXT NOT NULL);
-       CREATE TABLE label_task (
-         id INTEGER PRIMARY KEY, queue INTEGER NOT NULL REFERENCES label_queue(id), position INTEGER NOT NULL,
-         item INTEGER NOT NULL, item_id TEXT NOT NULL, repeat INTEGER NOT NULL, variant TEXT NOT NULL, other TEXT);
-       CREATE INDEX label_task_queue ON label_task(queue, position);
-       CREATE TABLE label_value (
-         id INTEGER PRIMARY KEY, task INTEGER NOT NULL REFERENCES label_task(id), annotator TEXT NOT NULL,
-         value TEXT, note TEXT NOT NULL, version INTEGER NOT NULL, guidelines_version TEXT NOT NULL,
-         created_at TEXT NOT NULL);
-       CREATE INDEX label_value_task ON label_value(task, annotator);""",
-    """CREATE TABLE prompt_label (
-         id INTEGER PRIMARY KEY, prompt TEXT NOT NULL, version TEXT NOT NULL, label TEXT NOT NULL,
-         created_at TEXT NOT NULL);""",
-    """ALTER TABLE label_queue ADD COLUMN metric TEXT;
-       ALTER TABLE label_task ADD COLUMN reason TEXT NOT NULL DEFAULT '';""",
-    "ALTER TABLE label_queue ADD COLUMN drawn TEXT NOT NULL DEFAULT 'random'",
-)
-"""Append only: a store of an older version is brought forward step by step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +79,15 @@ class Label:
     created_at: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What one annotator said of one task."""
+
+    task: Task
+    value: str
+    note: str
+
+
 class LabelStore:
     """Labels in the store's control database. Several people may write at the same time."""
 
@@ -118,7 +104,7 @@ class LabelStore:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA foreign_keys = ON")
-            _migrate(connection)
+            migrate(connection)
             yield connection
         except sqlite3.Error as error:
             raise StoreError(f"the labels in {str(self._path)!r} cannot be read or written: {error}") from error
@@ -158,12 +144,15 @@ class LabelStore:
         Raises:
             SpecError: No choices, or not two variants in pairwise mode, or nothing to label.
         """
+        name, question, guidelines = (_clean(text) for text in (name, question, guidelines))
         wanted = list(dict.fromkeys(variants)) or store.manifest(run_id).variant_names
-        options = [choice.strip() for choice in choices if choice.strip()]
+        options = [_clean(choice).strip() for choice in choices if choice.strip()]
         if mode == "pairwise" and len(wanted) != 2:
             raise SpecError(f"side by side stand exactly two variants, not {len(wanted)}: choose two under Variants")
         if mode == "single" and len(set(options)) < 2:
             raise SpecError(f"a label needs at least two different choices, got {options!r}")
+        if mode == "pairwise" and "tie" in wanted:
+            raise SpecError("a variant named 'tie' cannot be told from a tie: rename it, or judge one answer at a time")
         tasks = draw_tasks(store, run_id, wanted, pairwise=mode == "pairwise", n=n, seed=seed, draw=draw)
         if not tasks and draw != "random":
             which = "nothing disagrees" if draw == "disagreement" else "no score says how sure it is"
@@ -176,7 +165,7 @@ class LabelStore:
             queue = connection.execute(
                 "INSERT INTO label_queue (name, run_id, mode, question, choices, guidelines, guidelines_version, seed, "
                 "created_at, drawn) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (name, run_id, mode, question, json.dumps(options), guidelines, version, seed, _now(), draw),
+                (name, run_id, mode, question, json.dumps(options), guidelines, version, seed, now(), draw),
             ).lastrowid
             connection.executemany(
                 "INSERT INTO label_task (queue, position, item, item_id, repeat, variant, other) "
@@ -209,7 +198,7 @@ class LabelStore:
                 queue = row[0] if row is not None else connection.execute(
                     "INSERT INTO label_queue (name, run_id, mode, question, choices, guidelines, guidelines_version, "
                     "seed, created_at, metric) VALUES (?, ?, 'single', ?, ?, '', ?, 0, ?, ?)",
-                    (f"escalated by {metric}", run_id, question, json.dumps(choices), version, _now(), metric),
+                    (f"escalated by {metric}", run_id, question, json.dumps(choices), version, now(), metric),
                 ).lastrowid  # fmt: skip
                 there = set(
                     connection.execute("SELECT item, repeat, variant FROM label_task WHERE queue = ?", (queue,))
@@ -281,6 +270,7 @@ class LabelStore:
         Raises:
             SpecError: The annotator has no name, or the value is not one of the choices.
         """
+        annotator, note = _clean(annotator), _clean(note)
         allowed = queue.choices if queue.mode == "single" else (task.variant, task.other, "tie")
         if not annotator.strip():
             raise SpecError("a label needs the name of who gives it")
@@ -295,24 +285,30 @@ class LabelStore:
             connection.execute(
                 "INSERT INTO label_value (task, annotator, value, note, version, guidelines_version, created_at) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (task.id, annotator, value, note, before + 1, queue.guidelines_version, _now()),
+                (task.id, annotator, value, note, before + 1, queue.guidelines_version, now()),
             )
             connection.execute("COMMIT")
 
     def undo(self, queue: Queue, annotator: str) -> bool:
         """Take back the annotator's newest judgement in a queue; say whether there was one."""
-        with self._open() as connection:
-            row = connection.execute(
-                "SELECT t.id, t.position, t.item, t.item_id, t.repeat, t.variant, t.other, t.reason FROM label_value v "
-                "JOIN label_task t ON t.id = v.task WHERE t.queue = ? AND v.annotator = ? AND v.value IS NOT NULL "
-                "AND v.id = (SELECT max(id) FROM label_value WHERE task = t.id AND annotator = v.annotator) "
-                "ORDER BY v.id DESC LIMIT 1",
-                (queue.id, annotator),
-            ).fetchone()
-        if row is None:
+        said = self.judged(queue, annotator)
+        if not said:
             return False
-        self.add(queue, _task(row), annotator, None)
+        self.add(queue, said[0].task, annotator, None)
         return True
+
+    def judged(self, queue: Queue, annotator: str) -> list[Judged]:
+        """Return what an annotator said so far, the latest first; what was taken back is left out."""
+        with self._open() as connection:
+            rows = connection.execute(
+                "SELECT t.id, t.position, t.item, t.item_id, t.repeat, t.variant, t.other, t.reason, v.value, v.note "
+                "FROM label_value v JOIN label_task t ON t.id = v.task "
+                "WHERE t.queue = ? AND v.annotator = ? AND v.value IS NOT NULL "
+                "AND v.id = (SELECT max(id) FROM label_value WHERE task = t.id AND annotator = v.annotator) "
+                "ORDER BY v.id DESC",
+                (queue.id, annotator),
+            ).fetchall()
+        return [Judged(task=_task(row[:8]), value=row[8], note=row[9]) for row in rows]
 
     def labels(self, queue: Queue) -> list[Label]:
         """Return the judgements that stand: the newest version by task and annotator."""
@@ -339,7 +335,7 @@ class LabelStore:
         with self._open() as connection:
             connection.execute(
                 "INSERT INTO prompt_label (prompt, version, label, created_at) VALUES (?, ?, ?, ?)",
-                (prompt, version, label, _now()),
+                (prompt, version, label, now()),
             )
 
     def prompt_labels(self) -> dict[tuple[str, str], str]:
@@ -360,21 +356,6 @@ def _words_of(store: LocalStore, run_id: str, metric: str) -> list[str]:
     return sorted({row["label"] for row in rows if row["metric"] == metric and row["label"] is not None})
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
-    connection.execute("CREATE TABLE IF NOT EXISTS label_migration (number INTEGER PRIMARY KEY, at TEXT NOT NULL)")
-    done = {number for (number,) in connection.execute("SELECT number FROM label_migration")}
-    for number, script in enumerate(_MIGRATIONS):
-        if number in done:
-            continue
-        connection.execute("BEGIN IMMEDIATE")
-        # Another process may have been faster between the look and the lock.
-        if connection.execute("SELECT 1 FROM label_migration WHERE number = ?", (number,)).fetchone() is None:
-            for statement in script.split(";"):
-                if statement.strip():
-                    connection.execute(statement)
-            connection.execute("INSERT INTO label_migration VALUES (?, ?)", (number, _now()))
-        connection.execute("COMMIT")
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+def _clean(text: str) -> str:
+    """Replace halves of characters, which no file can hold."""
+    return text.encode("utf-8", "replace").decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from math import isfinite, isnan
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,23 @@ from bakeoff.app._text import h, named, number, percent, signed
 from bakeoff.reports import amount_usd
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from bakeoff.experiments import Analysis, Comparison, MetricAnalysis, VariantScore
 
-__all__ = ["chip", "comparisons", "empty", "error", "hero", "leaderboard", "pre", "split", "tiles", "warnings"]
+__all__ = [
+    "chip",
+    "comparisons",
+    "empty",
+    "error",
+    "hero",
+    "inputs",
+    "leaderboard",
+    "pre",
+    "split",
+    "tiles",
+    "warnings",
+]
 
 TONES = {
     "better": "good", "worse": "bad", "equivalent": "same", "inconclusive": "open", "higher": "other",
@@ -74,6 +87,20 @@ def pre(text: object, limit: int = 20_000, *, css: str = "") -> str:
     cut = h(whole[:limit])
     more = f'<div class="bo-soft">… {len(whole) - limit:,} more characters</div>' if len(whole) > limit else ""
     return f'<pre class="{css}">{cut}</pre>{more}'
+
+
+def inputs(values: Mapping[str, object], limit: int = 20_000) -> str:
+    """Return the inputs of an item under "Asked": the only one as it is, each of several under its name."""
+    texts = {
+        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+        for name, value in values.items()
+    }
+    if len(texts) == 1:
+        return f'<div class="bo-label">Asked</div>{pre(next(iter(texts.values())), limit)}'
+    return "".join(
+        f'<div class="bo-label">Asked: {h(name, 80)}</div>{pre(text, limit, css="short")}'
+        for name, text in texts.items()
+    )
 
 
 def hero(analysis: Analysis, metric: MetricAnalysis, *, title: str = "") -> str:

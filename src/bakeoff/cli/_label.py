@@ -2,56 +2,127 @@
 
 from __future__ import annotations
 
-import csv
-import io
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bakeoff.cli._common import JsonOption, RunArgument, StoreOption, console, print_json, store_at, table
-from bakeoff.errors import SpecError, StoreError
+from bakeoff.cli._common import JsonOption, RunArgument, StoreOption, console, print_json, printable, store_at, table
+from bakeoff.errors import SpecError
 
 if TYPE_CHECKING:
-    from bakeoff.app._labels import LabelStore, Queue, Task
+    from collections.abc import Sequence
+
+    from bakeoff.app._labels import Label, LabelStore, Queue
     from bakeoff.experiments import LocalStore
 
 __all__ = ["label"]
 
-_COLUMNS = ("task", "question", "choices", "asked", "answer", "expected", "value", "note", "annotator")
 _SHOWN = 20
-_CELL = 30_000
 
 
 def label(
     run_id: RunArgument = "latest",
-    queue: Annotated[str | None, typer.Option(help="Name of a queue, where there are several.")] = None,
+    queue: Annotated[str | None, typer.Option(help="Name of a queue: which of several, or of a new one.")] = None,
+    draw: Annotated[
+        str | None,
+        typer.Option(
+            help="Draw answers into a new queue: `random`, or first those of `disagreement` or low `confidence`."
+        ),
+    ] = None,
+    answers: Annotated[int, typer.Option(min=1, max=5000, help="With --draw: so many.")] = 50,
+    question: Annotated[str | None, typer.Option(help="With --draw: what people are asked.")] = None,
+    choices: Annotated[str, typer.Option(help="With --draw: what they may say, with commas.")] = "right,wrong,unclear",
+    guidelines: Annotated[
+        Path | None, typer.Option(help="With --draw: text file that says how to decide; shown with every task.")
+    ] = None,
+    variant: Annotated[list[str] | None, typer.Option(help="With --draw: only this variant; may be repeated.")] = None,
+    pairwise: Annotated[
+        bool, typer.Option("--pairwise", help="With --draw: two variants side by side, blind: A, B or tie.")
+    ] = False,
     to: Annotated[
         Path | None, typer.Option("--to", help="Write its answers as CSV, to fill in the column `value`.")
     ] = None,
     read: Annotated[Path | None, typer.Option("--from", help="Read such a CSV back.")] = None,
     annotator: Annotated[str, typer.Option(help="Who judged, where the CSV does not say.")] = "",
+    labels_to: Annotated[
+        Path | None,
+        typer.Option("--labels", help="Write what was said, with who, when and by which guidelines, as CSV."),
+    ] = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the answers that wait for a person; write them to a file to be judged, and read the judgements."""
+    """Let people judge answers: draw them, list what waits, write a file to fill in, read it back, see who agrees."""
     from bakeoff.app._labels import LabelStore
+    from bakeoff.cli._label_sheet import read_sheet, write_bytes, write_sheet
 
     kept = store_at(store)
     found = kept.resolve(run_id)
     labels = LabelStore(kept.paths.control)
     labels.escalated_queues(kept, found)
+    if draw is not None:
+        fresh = _draw(
+            kept, labels, found, draw, name=queue, n=answers, question=question, choices=choices.split(","),
+            guidelines=guidelines, variants=variant or (), pairwise=pairwise,
+        )  # fmt: skip
+        kind = "pairs" if pairwise else "answers"
+        console().print(printable(f"{fresh.n_tasks} {kind} drawn into the queue {fresh.name!r}"), markup=False)
+        queue = fresh.name
     queues = labels.queues(found)
-    if to is None and read is None:
+    if to is None and read is None and labels_to is None:
         _list(labels, queues, found, as_json=as_json)
         return
     chosen = _chosen(queues, queue, found)
+    said: list[str] = []
     if to is not None:
-        n = _write(kept, labels, chosen, to)
-        console().print(f"{n} answers of {chosen.name!r} written to {to}; fill in `value`, then --from {to}")
+        n = write_sheet(kept, labels, chosen, to)
+        said.append(f"{n} answers of {chosen.name!r} written to {to}; fill in `value`, then --from {to}")
     if read is not None:
-        n, empty = _read(labels, chosen, read, annotator)
-        console().print(f"{n} labels read into {chosen.name!r}; {empty} rows had no value")
+        new, same, empty = read_sheet(labels, chosen, read, annotator)
+        there = f", {same} were there already" if same else ""
+        said.append(f"{new} labels read into {chosen.name!r}{there}; {empty} rows had no value")
+    if labels_to is not None:
+        from bakeoff.app._label_files import labels_csv
+
+        given = labels.labels(chosen)
+        write_bytes(labels_to, labels_csv(given))
+        said.append(f"{len(given)} labels of {chosen.name!r} written to {labels_to}")
+    for words in said:
+        console().print(printable(words), markup=False)
+
+
+def _draw(
+    kept: LocalStore, labels: LabelStore, run_id: str, draw: str, *, name: str | None, n: int, question: str | None,
+    choices: list[str], guidelines: Path | None, variants: Sequence[str], pairwise: bool,
+) -> Queue:  # fmt: skip
+    """Make a queue.
+
+    Raises:
+        SpecError: The draw, a variant or the guidelines are not known, or the name is taken.
+    """
+    from bakeoff.app._label_order import DRAWS
+
+    kind = next((one for one in DRAWS if one == draw), None)
+    if kind is None:
+        raise SpecError(f"--draw must be one of {', '.join(map(repr, DRAWS))}, got {draw!r}")
+    manifest = kept.manifest(run_id)
+    unknown = [one for one in variants if one not in manifest.variant_names]
+    if unknown:
+        known = ", ".join(map(repr, manifest.variant_names))
+        raise SpecError(f"--variant {unknown[0]!r} is not in the run {run_id!r}; it has: {known}")
+    name = name or ("pairs" if pairwise else "labels")
+    if any(entry.name == name for entry in labels.queues(run_id)):
+        raise SpecError(f"the run {run_id!r} has a queue {name!r} already; name the new one with --queue")
+    try:
+        rules = guidelines.read_text(encoding="utf-8-sig") if guidelines is not None else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"the guidelines {str(guidelines)!r} cannot be read: {error}") from error
+    asked = question or ("Which answer is better?" if pairwise else "Is this answer right?")
+    return labels.create_queue(
+        kept, run_id, name=name, question=asked,
+        choices=choices, guidelines=rules, n=n, variants=variants, mode="pairwise" if pairwise else "single", draw=kind,
+    )  # fmt: skip
 
 
 def _list(labels: LabelStore, queues: list[Queue], run_id: str, *, as_json: bool) -> None:
@@ -62,9 +133,13 @@ def _list(labels: LabelStore, queues: list[Queue], run_id: str, *, as_json: bool
             [
                 {
                     "queue": entry.name, "metric": entry.metric, "question": entry.question, "choices": entry.choices,
-                    "labels": len(given[entry.id]),
+                    "labels": len(given[entry.id]), "annotators": sorted({one.annotator for one in given[entry.id]}),
+                    "agreement": _alpha(given[entry.id]), "mode": entry.mode, "drawn": entry.drawn,
                     "answers": [
-                        {"item_id": one.item_id, "variant": one.variant, "repeat": one.repeat, "why": one.reason}
+                        {
+                            "item_id": one.item_id, "variant": one.variant, "other": one.other, "repeat": one.repeat,
+                            "why": one.reason,
+                        }
                         for one in tasks[entry.id]
                     ],
                 }
@@ -75,8 +150,14 @@ def _list(labels: LabelStore, queues: list[Queue], run_id: str, *, as_json: bool
     if not queues:
         console().print(_nothing_waits(run_id))
         return
-    rows = [(entry.name, entry.question, entry.n_tasks, len(given[entry.id])) for entry in queues]
-    table("", ["queue", "question", "answers", "labels"], rows, right=(2, 3))
+    rows = [
+        (
+            entry.name, entry.question, entry.n_tasks, len(given[entry.id]),
+            len({one.annotator for one in given[entry.id]}), _agreement_words(given[entry.id]),
+        )
+        for entry in queues
+    ]  # fmt: skip
+    table("", ["queue", "question", "tasks", "labels", "people", "agreement"], rows, right=(2, 3, 4))
     waiting = [(entry, one) for entry in queues if entry.metric is not None for one in tasks[entry.id]]
     if waiting:
         shown = [(one.item_id, one.variant, one.repeat + 1, entry.metric, one.reason) for entry, one in waiting]
@@ -86,13 +167,33 @@ def _list(labels: LabelStore, queues: list[Queue], run_id: str, *, as_json: bool
     console().print("judge them on the Label page of `bakeoff ui`, or here with --to FILE.csv")
 
 
+def _alpha(given: list[Label]) -> dict[str, float | None] | None:
+    """Return Krippendorff's alpha of a queue with its interval; `None` while nothing was judged twice."""
+    from bakeoff.app._label_files import agreement
+
+    found = agreement(given)
+    if found is None:
+        return None
+    values = {"alpha": found.estimate, "low": found.low, "high": found.high}
+    return {name: None if isnan(value) else value for name, value in values.items()}
+
+
+def _agreement_words(given: list[Label]) -> str:
+    alpha = _alpha(given)
+    if alpha is None or alpha["alpha"] is None:
+        return "-"
+    low, high = alpha["low"], alpha["high"]
+    interval = "" if low is None or high is None else f" ({low:.2f} to {high:.2f})"
+    return f"alpha {alpha['alpha']:.2f}{interval}"
+
+
 def _chosen(queues: list[Queue], name: str | None, run_id: str) -> Queue:
     """Find the queue that is meant.
 
     Raises:
         SpecError: None, or several.
     """
-    fitting = [entry for entry in queues if entry.mode == "single" and name in (None, entry.name)]
+    fitting = [entry for entry in queues if name in (None, entry.name)]
     if len(fitting) == 1:
         return fitting[0]
     names = ", ".join(repr(entry.name) for entry in queues)
@@ -101,77 +202,11 @@ def _chosen(queues: list[Queue], name: str | None, run_id: str) -> Queue:
     if fitting:
         raise SpecError(f"the run {run_id!r} has {len(fitting)} queues; say which one with --queue: {names}")
     wanted = "" if name is None else f" {name!r}"
-    raise SpecError(f"there is no queue{wanted} of single answers for run {run_id!r}; it has: {names}")
+    raise SpecError(f"there is no queue{wanted} for run {run_id!r}; it has: {names}")
 
 
 def _nothing_waits(run_id: str) -> str:
     return (
-        f"nothing waits for a person in {run_id}: no jury was unsure (`escalate_below`), and no queue was drawn in "
-        "`bakeoff ui`"
+        f"nothing waits for a person in {run_id}: no jury was unsure (`escalate_below`), and no queue was drawn: "
+        "draw one with --draw random, or in `bakeoff ui`"
     )
-
-
-def _write(store: LocalStore, labels: LabelStore, queue: Queue, path: Path) -> int:
-    """Write the answers without their variants: whoever judges is blind."""
-    from bakeoff.app._queries import as_text, trials_of_item
-    from bakeoff.app._text import defused
-
-    manifest = store.manifest(queue.run_id)
-    sink = io.StringIO()
-    writer = csv.DictWriter(sink, _COLUMNS)
-    writer.writeheader()
-    tasks = labels.tasks(queue)
-    for task in tasks:
-        trials = trials_of_item(store, manifest, task.item, variants=[task.variant])
-        trial = next((one for one in trials if one.repeat == task.repeat), None)
-        if trial is None:
-            raise StoreError(f"the trial of item {task.item_id!r} is no longer in the store")
-        row = {
-            "task": task.id, "question": queue.question, "choices": " | ".join(queue.choices),
-            "asked": as_text(trial.inputs)[:_CELL], "answer": trial.output[:_CELL],
-            "expected": (trial.expected or "")[:_CELL], "value": "", "note": "", "annotator": "",
-        }  # fmt: skip
-        writer.writerow({name: defused(value) for name, value in row.items()})
-    try:
-        path.write_bytes(sink.getvalue().encode("utf-8", "replace"))
-    except OSError as error:
-        raise StoreError(f"{str(path)!r} cannot be written: {error.strerror or error}") from error
-    return len(tasks)
-
-
-def _read(labels: LabelStore, queue: Queue, path: Path, annotator: str) -> tuple[int, int]:
-    """Read judgements; nothing is kept unless every row can be.
-
-    Raises:
-        SpecError: The file cannot be read, or a row is wrong: its line is named.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"the labels {str(path)!r} cannot be read: {error}") from error
-    head = text.partition("\n")[0]
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=head.count))
-    missing = [name for name in ("task", "value") if name not in (reader.fieldnames or ())]
-    if missing:
-        raise SpecError(f"the labels {str(path)!r} lack the column {missing[0]!r}; write such a file with --to")
-    tasks = {str(task.id): task for task in labels.tasks(queue)}
-    found: list[tuple[Task, str, str, str]] = []
-    empty = 0
-    for row in reader:
-        value, where = (row.get("value") or "").strip(), f"{str(path)!r}, line {reader.line_num}"
-        if not value:
-            empty += 1
-            continue
-        task = tasks.get((row.get("task") or "").strip())
-        if task is None:
-            raise SpecError(f"{where}: the task {row.get('task')!r} is not in the queue {queue.name!r}")
-        who = (row.get("annotator") or "").strip() or annotator.strip()
-        if not who:
-            raise SpecError(f"{where}: nobody is named in `annotator`; fill it in, or give --annotator NAME")
-        known = {choice.casefold(): choice for choice in queue.choices}
-        if value.casefold() not in known:
-            raise SpecError(f"{where}: {value!r} is not one of the choices {', '.join(map(repr, queue.choices))}")
-        found.append((task, who, known[value.casefold()], (row.get("note") or "").strip()))
-    for task, who, value, note in found:
-        labels.add(queue, task, who, value, note=note)
-    return len(found), empty

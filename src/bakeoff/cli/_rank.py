@@ -127,24 +127,16 @@ def _print_bias(
 
 
 def _of_people(store: LocalStore, run_id: str, name: str) -> list[Preference]:
-    """Read the pairwise labels of a queue; the answer on the left counts as shown first."""
+    """Read the pairwise labels of a queue."""
+    from bakeoff.app._label_files import preferences
     from bakeoff.app._labels import LabelStore
-    from bakeoff.experiments import Preference
 
     known = LabelStore(store.paths.control).queues(run_id) if store.paths.control.exists() else []
     queues = [entry for entry in known if entry.mode == "pairwise" and entry.name == name]
     if not queues:
         fix = "make one on the Label page of `bakeoff ui`"
         raise SpecError(f"run {run_id!r} has no pairwise label queue {name!r}; {fix}")
-    points = {"tie": 0.5}
-    return [
-        Preference(
-            item_id=label.item_id, first=label.variant, second=label.other,
-            outcome=points.get(label.value, float(label.value == label.variant)), by=label.annotator,
-        )
-        for label in LabelStore(store.paths.control).labels(queues[0])
-        if label.other is not None
-    ]  # fmt: skip
+    return preferences(LabelStore(store.paths.control).labels(queues[0]))
 
 
 def _print(result: Duels) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from bakeoff.app import _access, _parts, _queries, _state
-from bakeoff.app._label_files import agreement, import_labels, labels_csv, pair_agreements
+from bakeoff.app import _access, _parts, _state
+from bakeoff.app._label_files import agreement, import_labels, labels_csv, pair_agreements, preferences
+from bakeoff.app._label_judge import judge, who_judges
 from bakeoff.app._label_order import DRAWS
 from bakeoff.app._labels import LabelStore
 from bakeoff.app._text import h, line, md, number
@@ -15,8 +17,7 @@ from bakeoff.errors import BakeoffError
 
 if TYPE_CHECKING:
     from bakeoff.app._label_order import Draw
-    from bakeoff.app._labels import Label, Queue, Task
-    from bakeoff.app._queries import Trial
+    from bakeoff.app._labels import Label, Queue
     from bakeoff.experiments import Manifest
 
 __all__ = ["draw", "labels_csv"]
@@ -26,6 +27,8 @@ _DRAWN = {
     "disagreement": "where the scores disagree",
     "confidence": "where they are least sure",
 }
+_AT_ONCE = 300
+"""Labels up to which agreement is computed before somebody opens it; half a second for 2,000."""
 
 
 def draw() -> None:
@@ -49,137 +52,80 @@ def draw() -> None:
         _state.html(_parts.empty("✎", "Nothing to label yet", "Draw answers of this run at random into a queue."))
         _new_queue(labels, manifest, expanded=True)
         return
-    one, two = st.columns([3, 2])
-    with one:
-        queue = _state.choose(
-            "Queue", queues, name="queue", words=_queue_words,
-            code=lambda q: str(q.id), scope=manifest.run_id,
-        )  # fmt: skip
-    with two:
-        logged_in = _access.person()
-        annotator = st.text_input(
-            "Your name", value=logged_in or st.session_state.get("annotator", ""), placeholder="kept with each label",
-            disabled=bool(logged_in),
-        )  # fmt: skip
-        annotator = logged_in or annotator
-    st.session_state["annotator"] = annotator or ""
-    if not (annotator or "").strip():
-        _state.html(_parts.empty("☺", "Who is judging?", "Write your name above; it is kept with every label."))
-    else:
-        _judge(labels, queue, manifest, str(annotator).strip())
-    _results(labels, queue, manifest)
-    _import(labels, queue, str(annotator or ""))
+    queue = _state.choose(
+        "Queue", queues, name="queue", words=_queue_words, code=lambda q: str(q.id), scope=manifest.run_id
+    )
+    found = labels.labels(queue)
+    annotator = who_judges(dict(Counter(label.annotator for label in found)), queue.n_tasks)
+    if annotator:
+        judge(labels, queue, manifest, annotator)
+    _results(queue, manifest, found)
+    _import(labels, queue, annotator)
     _new_queue(labels, manifest, expanded=False)
 
 
 def _queue_words(queue: Queue) -> str:
     how = "handed over" if queue.metric is not None else _DRAWN[queue.drawn]
-    return f"{queue.name} ({queue.n_tasks} answers, {how})"
+    return f"{queue.name} ({queue.n_tasks} {'pairs' if queue.mode == 'pairwise' else 'answers'}, {how})"
 
 
-def _judge(labels: LabelStore, queue: Queue, manifest: Manifest, annotator: str) -> None:
-    done = sum(1 for label in labels.labels(queue) if label.annotator == annotator)
-    share = _parts.progress(done, 0, queue.n_tasks)
-    _state.html(_parts.wrap(f'<div class="bo-label">{done:,} of {queue.n_tasks:,} judged by you</div>{share}'))
-    key = f"label_after_{queue.id}_{annotator}"
-    task = labels.next_task(queue, annotator, after=int(st.session_state.get(key, -1)))
-    if task is None:
-        _state.html(_parts.empty("✓", "All done", "Thank you. You have judged every answer of this queue."))
-    else:
-        _task(labels, queue, task, manifest, annotator, key)
-    if task is not None:
-        keys = ["A is better", "tie", "B is better"] if queue.mode == "pairwise" else list(queue.choices[:9])
-        said = " · ".join(f"{place} {line(choice, 30)}" for place, choice in enumerate(keys, 1))
-        _state.html(_parts.wrap(f'<div class="bo-soft"><small>Keys: {h(said)} · l later · u take back</small></div>'))
-    with st.container(horizontal=True):
-        if task is not None and st.button("Later", icon=":material/skip_next:", shortcut="l"):
-            st.session_state[key] = task.position
-            st.rerun()
-        if st.button("Take back the last", icon=":material/undo:", shortcut="u", disabled=not done):
-            _access.require("editor")
-            labels.undo(queue, annotator)
-            st.session_state.pop(key, None)
-            st.rerun()
-
-
-def _task(labels: LabelStore, queue: Queue, task: Task, manifest: Manifest, annotator: str, key: str) -> None:
-    store = _state.the_store()
-    wanted = [task.variant, *([task.other] if task.other else [])]
-    trials = {
-        trial.variant: trial
-        for trial in _queries.trials_of_item(store, manifest, task.item, variants=wanted)
-        if trial.repeat == task.repeat
-    }
-    shown = [trials[name] for name in wanted if name in trials]
-    if len(shown) < len(wanted):
-        _state.html(_parts.error(f"the trial of item {task.item_id!r} is no longer in the store"))
-        return
-    with st.container(border=True, key="card_task"):
-        _state.html(_parts.wrap(f'<div style="font-size:1.2rem;font-weight:650">{h(queue.question, 400)}</div>'))
-        asked = _queries.as_text(shown[0].inputs)
-        _state.html(_parts.wrap(f'<div class="bo-label">Asked</div>{_parts.pre(asked, 6000)}'))
-        _answers(shown)
-        note = st.text_input("Note", key=f"note_{task.id}", placeholder="optional: why")
-        _buttons(labels, queue, task, annotator, note or "", key)
-    if task.reason:
-        with st.expander("Why it is here (look after you have judged)"):
-            _state.html(_parts.wrap(_parts.pre(task.reason)))
-    if queue.guidelines:
-        with st.expander("Guidelines", expanded=True, icon=":material/menu_book:"):
-            _state.html(_parts.wrap(_parts.pre(queue.guidelines, css="short")))
-    with st.expander("Expected answer"):
-        _state.html(_parts.wrap(f'<div class="bo-label">Expected</div>{_parts.pre(shown[0].expected or "(none)")}'))
-
-
-def _answers(shown: list[Trial]) -> None:
-    names = ["Answer"] if len(shown) == 1 else ["Answer A", "Answer B"]
-    for column, name, trial in zip(st.columns(len(shown)), names, shown, strict=True):
-        with column:
-            body = _parts.pre(trial.output or "(empty)") if trial.ok else "(failed)"
-            _state.html(_parts.wrap(f'<div class="bo-label">{name}</div>{body}'))
-
-
-def _buttons(labels: LabelStore, queue: Queue, task: Task, annotator: str, note: str, key: str) -> None:
-    pairs = [(choice, choice) for choice in queue.choices]
-    if queue.mode == "pairwise":
-        pairs = [("A is better", task.variant), ("Tie", "tie"), ("B is better", task.other or "")]
-    with st.container(horizontal=True):
-        for place, (text, value) in enumerate(pairs):
-            hint = str(place + 1) if place < 9 else None
-            if st.button(md(text, 40), key=f"say_{task.id}_{place}", shortcut=hint):
-                _access.require("editor")
-                labels.add(queue, task, annotator, value, note=note)
-                st.session_state.pop(key, None)
-                st.rerun()
-
-
-def _results(labels: LabelStore, queue: Queue, manifest: Manifest) -> None:
-    found = labels.labels(queue)
+def _results(queue: Queue, manifest: Manifest, found: list[Label]) -> None:
     if not found:
         return
     st.subheader("So far")
     st.caption("Opens the blinds: look after you have judged.")
     people = len({x.annotator for x in found})
-    with st.expander(f"{len(found):,} labels by {people} {'person' if people == 1 else 'people'}"):
-        counts: dict[tuple[str, str], int] = {}
-        for label in found:
-            name = label.variant if queue.mode == "single" else "(pairs)"
-            counts[name, label.value] = counts.get((name, label.value), 0) + 1
-        values = sorted({value for _, value in counts})
-        head = "".join(f"<th class=r>{h(value, 40)}</th>" for value in values)
-        names = sorted({name for name, _ in counts}, key=[*manifest.variant_names, "(pairs)"].index)
-        rows = "".join(
-            f"<tr><td class=name>{h(name, 60)}</td>"
-            + "".join(f"<td class=r>{counts.get((name, v), 0):,}</td>" for v in values)
-            + "</tr>"
-            for name in names
-        )
-        _state.html(_parts.wrap(f"<table><tr><th>Variant</th>{head}</tr>{rows}</table>"))
+    title = f"{len(found):,} labels by {people} {'person' if people == 1 else 'people'}"
+    with st.expander(title, key=f"so_far_{queue.id}", on_change="rerun") as shown:
+        if len(found) > _AT_ONCE and not shown.open:
+            return  # it would take longer than a judgement does
+        if queue.mode == "single":
+            _counts(manifest, found)
+        else:
+            _preferred(queue, manifest, found)
         st.download_button(
             "Download the labels", labels_csv(found), file_name=f"labels-{queue.id}.csv", mime="text/csv",
             icon=":material/download:", on_click="ignore",
         )  # fmt: skip
         _agreement(found)
+
+
+def _counts(manifest: Manifest, found: list[Label]) -> None:
+    """Show how often each variant was called what."""
+    counts = Counter((label.variant, label.value) for label in found)
+    values = sorted({value for _, value in counts})
+    head = "".join(f"<th class=r>{h(value, 40)}</th>" for value in values)
+    names = sorted({name for name, _ in counts}, key=manifest.variant_names.index)
+    rows = "".join(
+        f"<tr><td class=name>{h(name, 60)}</td>"
+        + "".join(f"<td class=r>{counts.get((name, v), 0):,}</td>" for v in values)
+        + "</tr>"
+        for name in names
+    )
+    _state.html(_parts.wrap(f"<table><tr><th>Variant</th>{head}</tr>{rows}</table>"))
+
+
+def _preferred(queue: Queue, manifest: Manifest, found: list[Label]) -> None:
+    """Show which of two variants people prefer, and how sure that is."""
+    from bakeoff.experiments import rank_preferences
+
+    counts = Counter(label.value for label in found)
+    names = [name for name in manifest.variant_names if any(name in (x.variant, x.other) for x in found)]
+    rows = "".join(
+        f"<tr><td class=name>{h(name, 60)}</td><td class=r>{counts.get(key, 0):,}</td></tr>"
+        for name, key in [*((name, name) for name in names), ("tie", "tie")]
+    )
+    _state.html(_parts.wrap(f"<table><tr><th>Preferred</th><th class=r>Labels</th></tr>{rows}</table>"))
+    baseline = manifest.baseline if manifest.baseline in names else names[0]
+    alpha = float(manifest.spec.get("analysis", {}).get("alpha", 0.05))
+    try:
+        ranked = rank_preferences(manifest.run_id, preferences(found), baseline=baseline, by="people", alpha=alpha)
+    except BakeoffError as problem:
+        _state.html(_parts.error(problem))
+        return
+    said = "".join(f"<p>{h(sentence, 400)}</p>" for sentence in ranked.sentences)
+    _state.html(_parts.wrap(said))
+    st.caption(f"The same from the command line: `bakeoff rank {manifest.run_id} --queue` {md(queue.name, 60)}")
 
 
 def _agreement(found: list[Label]) -> None:
@@ -254,8 +200,9 @@ def _new_queue(labels: LabelStore, manifest: Manifest, *, expanded: bool) -> Non
             kind: Draw = drawn or "random"
             question = _TWO if mode == "pairwise" and question == _ONE else question
             try:
+                free = _free_name(labels, manifest, name or "queue")
                 labels.create_queue(
-                    _state.the_store(), manifest.run_id, name=name or "queue", question=question or "", n=int(n or 50),
+                    _state.the_store(), manifest.run_id, name=free, question=question or "", n=int(n or 50),
                     choices=(choices or "").split(","), guidelines=guidelines or "", variants=variants,
                     mode="pairwise" if mode == "pairwise" else "single", draw=kind,
                 )  # fmt: skip
@@ -265,3 +212,9 @@ def _new_queue(labels: LabelStore, manifest: Manifest, *, expanded: bool) -> Non
                 st.session_state.pop("kept_queue", None)
                 st.query_params.pop("queue", None)
                 st.rerun()
+
+
+def _free_name(labels: LabelStore, manifest: Manifest, name: str) -> str:
+    """Return the name, with a number where a queue of this run has it: queues are found by name."""
+    taken = {queue.name for queue in labels.queues(manifest.run_id)}
+    return next(one for one in (name, *(f"{name} {k}" for k in range(2, len(taken) + 3))) if one not in taken)
