@@ -4,59 +4,25 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime
-from decimal import Context, Decimal, DecimalException
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from decimal import Decimal, DecimalException
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, field_validator
 from typing_extensions import override
 
 from bakeoff.evaluators._base import Finding, ReferenceCheck
 from bakeoff.evaluators._checks_text import check_pattern, search_pattern
+from bakeoff.evaluators._dates import read_dates
+from bakeoff.evaluators._numbers import EXACT, Number, read_numbers
 from bakeoff.evaluators._protocol import CannotScoreError, EvaluatorContext, Family
 from bakeoff.evaluators._registry import evaluator
 from bakeoff.evaluators._text import as_text, preview
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 __all__ = ["DateMatch", "Numeric"]
 
-_GROUPS = {".": r"[,\u00a0\u202f'’]", ",": r"[.\u00a0\u202f'’]"}
-_EXACT = Context(prec=60)
-_LONGEST = 400
-
-
-def _number_pattern(point: str) -> re.Pattern[str]:
-    """Find numbers: a sign that is no hyphen or minus between words, thousands groups, decimals, an exponent."""
-    grouped = rf"\d{{1,3}}(?:{_GROUPS[point]}\d{{3}})+(?!\d)"
-    mark = re.escape(point)
-    return re.compile(
-        rf"(?:(?<![\w)\]])(?P<sign>[-+\u2212])(?:[$€£¥₹]\s?)?)?(?<![A-Za-z_])(?:(?P<whole>{grouped}|\d+)(?P<part>{mark}\d+)?|(?<!\d){mark}(?P<bare>\d+))"
-        r"(?P<power>[eE][-+]?\d{1,3}(?!\w))?"
-    )
-
-
-_NUMBERS = {point: _number_pattern(point) for point in _GROUPS}
-
-
-def read_numbers(text: str, point: str = ".") -> Iterator[tuple[Decimal, int]]:
-    """Find the numbers in a text, each with the position where it ends.
-
-    Args:
-        text: Where to look.
-        point: The decimal mark.
-
-    Examples:
-        >>> [str(number) for number, _ in read_numbers("It rose -3.5% to $1,250.00 (GPT-4)")]
-        ['-3.5', '1250.00', '4']
-    """
-    for found in _NUMBERS[point].finditer(text):
-        if found.end() - found.start() > _LONGEST:
-            continue
-        whole = re.sub(r"\D", "", found["whole"] or "0")
-        part = re.sub(r"\D", "", found["part"] or found["bare"] or "")
-        sign = "-" if found["sign"] in ("-", "\u2212") else ""
-        yield Decimal(f"{sign}{whole}{'.' + part if part else ''}{found['power'] or ''}"), found.end()
+_SCALE = re.compile(r"(thousand|million|billion|trillion)s?(?![^\W\d_])", re.IGNORECASE)
+_SCALES = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+_SPACE = " \u00a0\u202f"
 
 
 @evaluator("numeric")
@@ -65,7 +31,13 @@ class Numeric(ReferenceCheck):
 
     By default the last number in the output counts: a model shows its working first. `pattern` says where the answer
     stands instead; the text of its first group (or all that it matches) is read, and the last match counts unless
-    `pick` says otherwise. Thousands may be grouped (`1,018`). The comparison is exact decimal arithmetic.
+    `pick` says otherwise. The comparison is exact decimal arithmetic.
+
+    Read are thousands in groups (`1,018`, `12,34,567`, `1'018`, `1_018`, with no-break spaces; not with plain ones,
+    which also separate numbers), exponents (`6.02e23`, `6.02 × 10^23`), fractions (`3/4`, `2 1/2`, `\frac{3}{4}`,
+    `½`), a sign before or behind a currency (`-$5`, `minus 5`), and the words thousand, million, billion and trillion
+    behind a number. Not read are numbers in words (`twelve`), `5k` and `5M` (name them as `units`), and `(5)` as a
+    negative.
 
     Value:
         Pass or fail; both numbers are in the details. An output without a number fails.
@@ -84,6 +56,7 @@ class Numeric(ReferenceCheck):
     """
 
     family: ClassVar[Family] = "check"
+    version: ClassVar[str] = "2"  # 2: fractions, powers of ten, millions, Indian groups, currencies in front
     shorthand: ClassVar[str | None] = "tolerance"
 
     tolerance: NonNegativeFloat = Field(default=0.0, allow_inf_nan=False)
@@ -98,10 +71,12 @@ class Numeric(ReferenceCheck):
     """Which number or match counts; `only` fails an output that gives several different numbers."""
     decimal_mark: Literal[".", ","] = "."
     """The decimal mark of the output and of expected text; the other one groups thousands."""
+    fractions: bool = True
+    """Read `3/4` as 0.75; switch it off where `8/10` is a mark of 8."""
     percent: bool = False
     """Read `12%` as 0.12."""
     units: dict[str, PositiveFloat] = Field(default_factory=dict)
-    """Units that may follow a number, as multiples of the base unit: `{m: 1, km: 1000}`."""
+    """Units that may follow a number (a currency: or precede it), as multiples of the base unit: `{m: 1, km: 1000}`."""
     unit_required: bool = False
     """Whether an output without one of the `units` fails."""
 
@@ -112,15 +87,20 @@ class Numeric(ReferenceCheck):
 
     def _numbers(self, text: str, *, strict: bool) -> list[Decimal]:
         numbers: list[Decimal] = []
-        for number, end in read_numbers(text, self.decimal_mark):
-            rest = text[end : end + 40].lstrip(" \u00a0\u202f")
-            unit = self._unit(rest)
+        for number in read_numbers(text, self.decimal_mark, fractions=self.fractions):
+            value, rest = number.value, text[number.end : number.end + 40].lstrip(_SPACE)
+            unit, scale = self._unit(rest), _SCALE.match(rest)
+            if unit is None and scale is not None:
+                value = value.scaleb(_SCALES[scale[1].lower()], EXACT)
+                rest = rest[scale.end() :].lstrip(_SPACE)
+                unit = self._unit(rest)
+            unit = unit or self._currency(text, number)
             if unit is not None:
-                numbers.append(_EXACT.multiply(number, Decimal(repr(self.units[unit]))))
-            elif self.percent and rest.startswith(("%", "percent", "per cent")):
-                numbers.append(_EXACT.divide(number, Decimal(100)))
+                numbers.append(EXACT.multiply(value, Decimal(repr(self.units[unit]))))
+            elif self.percent and rest.lower().startswith(("%", "\uff05", "percent", "per cent", "pct")):
+                numbers.append(EXACT.divide(value, Decimal(100)))
             elif not (strict and self.unit_required):
-                numbers.append(number)
+                numbers.append(value)
         return numbers
 
     def _unit(self, rest: str) -> str | None:
@@ -129,13 +109,23 @@ class Numeric(ReferenceCheck):
                 return unit
         return None
 
+    def _currency(self, text: str, number: Number) -> str | None:
+        """Find a unit in front of the number: a sign such as `$`, or three capitals such as `EUR`."""
+        head = text[max(0, number.start - 12) : number.start].rstrip(f"{_SPACE}-+\u2212\u2013")
+        for unit in sorted(self.units, key=len, reverse=True):
+            letters = any(char.isalpha() for char in unit)
+            if head.endswith(unit) and (not letters or (len(unit) == 3 and unit.isupper())):
+                return unit
+        return None
+
     def _read(self, text: str, pattern: str | None, *, strict: bool) -> list[Decimal]:
         if pattern is None:
             return self._numbers(text, strict=strict)
+        kept = {"first": slice(1), "last": slice(-1, None), "only": slice(None)}[self.pick]
         numbers: list[Decimal] = []
         for found in search_pattern(pattern, text, method="findall"):
             piece = found if isinstance(found, str) else next((part for part in found if part), "")
-            numbers += self._numbers(piece, strict=strict)[-1:]
+            numbers += self._numbers(piece, strict=strict)[kept]
         return numbers
 
     def _wanted(self, value: Any) -> Decimal:
@@ -162,8 +152,8 @@ class Numeric(ReferenceCheck):
         if self.pick == "only" and len(set(numbers)) > 1:
             return Finding(False, f"several numbers: {', '.join(str(_plain(one)) for one in numbers[:5])}", details)
         try:
-            difference = abs(_EXACT.subtract(number, expected))
-            share = _EXACT.multiply(abs(expected), Decimal(repr(self.relative_tolerance)))
+            difference = abs(EXACT.subtract(number, expected))
+            share = EXACT.multiply(abs(expected), Decimal(repr(self.relative_tolerance)))
             good = difference <= max(Decimal(repr(self.tolerance)), share)
         except DecimalException:
             return Finding(False, "the number is too large to compare", details)
@@ -177,68 +167,14 @@ def _plain(number: Decimal) -> int | float | str:
     return int(number) if number == number.to_integral_value() and number.adjusted() < 15 else float(number)
 
 
-_MONTHS = {
-    name: index
-    for index, names in enumerate(
-        (
-            ("january", "jan"),
-            ("february", "feb"),
-            ("march", "mar"),
-            ("april", "apr"),
-            ("may",),
-            ("june", "jun"),
-            ("july", "jul"),
-            ("august", "aug"),
-            ("september", "sep", "sept"),
-            ("october", "oct"),
-            ("november", "nov"),
-            ("december", "dec"),
-        ),
-        start=1,
-    )
-    for name in names
-}
-_MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
-_DATES = re.compile(
-    r"(?<!\d)(?P<y>\d{4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})(?!\d)"
-    r"|(?<!\d)(?P<a>\d{1,2})(?P<mark>[-/.])(?P<b>\d{1,2})(?P=mark)(?P<y2>\d{4})(?!\d)"
-    rf"|(?<!\d)(?P<d3>\d{{1,2}})(?:st|nd|rd|th)?\.?\s+(?:of\s+)?(?P<m3>{_MONTH})\.?,?\s+(?P<y3>\d{{4}})(?!\d)"
-    rf"|\b(?P<m4>{_MONTH})\.?\s+(?P<d4>\d{{1,2}})(?:st|nd|rd|th)?,?\s+(?P<y4>\d{{4}})(?!\d)",
-    re.IGNORECASE,
-)
-
-
-def read_dates(text: str, *, day_first: bool) -> list[date]:
-    """Find the dates in a text: ISO, with slashes or dots, or with an English month name; impossible ones are left out.
-
-    Examples:
-        >>> read_dates("due 3 March 2024, not 2024-02-30", day_first=True)
-        [datetime.date(2024, 3, 3)]
-    """
-    found: list[date] = []
-    for hit in _DATES.finditer(text):
-        if hit["y"]:
-            year, month, day = hit["y"], int(hit["m"]), hit["d"]
-        elif hit["y2"]:
-            first, second = int(hit["a"]), int(hit["b"])
-            year, month, day = hit["y2"], (second if day_first else first), (first if day_first else second)
-        elif hit["y3"]:
-            year, month, day = hit["y3"], _MONTHS[hit["m3"].lower()], hit["d3"]
-        else:
-            year, month, day = hit["y4"], _MONTHS[hit["m4"].lower()], hit["d4"]
-        try:
-            found.append(date(int(year), month, int(day)))
-        except ValueError:
-            continue
-    return found
-
-
 @evaluator("date")
 class DateMatch(ReferenceCheck):
     """Check that the date in the output is the expected date, however it is written.
 
-    Reads ISO dates (2024-03-03), dates with slashes, dots or dashes (03/03/2024) and English month names
-    (3 March 2024, Mar 3rd, 2024). Two-digit years and dates without a year are not read.
+    Reads ISO dates (2024-03-03, 20240303), dates with slashes, dots or dashes (03/03/2024), English month names
+    (3 March 2024, Mar 3rd, 2024, 03-Mar-2024) and 2024年3月3日. Where only one order of day and month is possible
+    (25/12/2024), that one is read. Two-digit years, dates without a year and month names of other languages are not
+    read; the day counts as it is written, without regard to time zones.
 
     Value:
         Pass or fail; both dates are in the details. An output without a date fails.
@@ -256,6 +192,7 @@ class DateMatch(ReferenceCheck):
     """
 
     family: ClassVar[Family] = "check"
+    version: ClassVar[str] = "2"  # 2: more forms, and dates that are possible in one order only
 
     tolerance_days: int = Field(default=0, ge=0)
     """Largest difference that still passes, in days."""
