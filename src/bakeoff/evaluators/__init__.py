@@ -1,7 +1,6 @@
 """Evaluators: what judges a trial, and how its scores come about."""
 
 from bakeoff.evaluators._asked import AskedModel, models_asked
-from bakeoff.evaluators._checks_safety import find_personal_data, redact_personal_data
 from bakeoff.evaluators._containers import SandboxSpec
 from bakeoff.evaluators._guards import (
     Guard,
@@ -26,6 +25,7 @@ from bakeoff.evaluators._judge_bias import (
     self_preference,
 )
 from bakeoff.evaluators._pairwise import PairOutcome, Pairwise, compare_pairs
+from bakeoff.evaluators._personal_data import find_personal_data, redact_personal_data
 from bakeoff.evaluators._protocol import (
     CannotScoreError,
     EvaluateResult,

@@ -11,7 +11,7 @@ from typing_extensions import override
 from bakeoff.evaluators._base import Finding, OutputCheck, ReferenceCheck
 from bakeoff.evaluators._protocol import CannotScoreError, EvaluatorContext, Family
 from bakeoff.evaluators._registry import evaluator
-from bakeoff.evaluators._text import Normalisation, as_text, normalise, preview
+from bakeoff.evaluators._text import UNSPACED, Normalisation, as_text, normalise, preview
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -206,7 +206,10 @@ class Contains(ReferenceCheck):
 
 
 def word_positions(text: str, wanted: str) -> list[int]:
-    """Find where `wanted` stands in the text with no letter, digit or underscore on either side."""
+    """Find where `wanted` stands in the text with no letter, digit or underscore on either side.
+
+    Scripts without spaces between words, such as Chinese, know no such sides: there it may stand anywhere.
+    """
     positions: list[int] = []
     start = text.find(wanted)
     while wanted and start != -1:
@@ -220,7 +223,7 @@ def word_positions(text: str, wanted: str) -> list[int]:
 
 
 def _in_word(char: str) -> bool:
-    return char.isalnum() or char == "_"
+    return (char.isalnum() or char == "_") and not UNSPACED.match(char)
 
 
 class Affix(ReferenceCheck):

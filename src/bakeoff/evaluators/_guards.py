@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bakeoff.evaluators._checks_safety import redact_personal_data
+from bakeoff.evaluators._personal_data import redact_personal_data
 from bakeoff.evaluators._redact import clean_text, redact_secrets
 from bakeoff.evaluators._text import as_text
 

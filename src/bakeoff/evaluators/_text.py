@@ -12,6 +12,7 @@ from typing import Any, Literal
 from bakeoff.evaluators._protocol import CannotScoreError
 
 __all__ = [
+    "UNSPACED",
     "Normalisation",
     "as_text",
     "at_path",
@@ -26,6 +27,11 @@ __all__ = [
 Normalisation = Literal["strip", "casefold", "whitespace", "punctuation", "unicode", "articles", "accents"]
 """`strip` outer white space; `casefold`; `whitespace` runs become one space; `punctuation` removed; `unicode`
 NFKC; `articles` a, an, the removed (SQuAD); `accents` removed."""
+
+UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+"""A character of a script that puts no space between words, or hangs endings on them (Korean)."""
 
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b", re.IGNORECASE)
 _SPACES = re.compile(r"\s+")
