@@ -22,8 +22,9 @@ $(STAMP): requirements/lock.txt pyproject.toml
 
 setup: $(STAMP) ## create .venv from the hash-pinned lock
 
-system: ## install the system packages that tests need (Chromium, bubblewrap)
+system: ## install what tests need beside Python (Chromium, bubblewrap, linters for JavaScript)
 	@scripts/system-packages.sh
+	@scripts/javascript-tools.sh
 
 demo: setup ## run the main job on a bundled data set with a simulated model
 	@scripts/demo.sh

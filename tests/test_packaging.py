@@ -38,6 +38,8 @@ def test_the_wheel_has_one_top_level_name(built: Path) -> None:
         "bakeoff/datasets/bundled/support-triage/data.jsonl",
         "bakeoff/datasets/bundled/handbook-qa/card.md",
         "bakeoff/cli/examples/triage/experiment.yaml",
+        "bakeoff/evaluators/code/lint.cjs",
+        "bakeoff/evaluators/code/run_tests.cjs",
         "bakeoff/cli/examples/triage/prompts/guided.j2",
     ):
         assert needed in names

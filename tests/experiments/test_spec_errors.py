@@ -145,6 +145,16 @@ def test_a_key_missing_twice_is_told_once(tmp_path: Path) -> None:
     assert "models.small" in found
 
 
+def test_a_program_that_is_missing_here_is_told_before_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = GOOD.replace("  - contains\n", "  - contains\n  - all: [contains, {code_style: {language: javascript}}]\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (found,) = problems(tmp_path, text)
+    assert "evaluators.1: all cannot work here: node is not installed\n    fix: apt-get install nodejs" in found
+    assert "`bakeoff score`" in found
+    assert good(tmp_path, text, check_keys=False)
+
+
 def test_every_problem_at_once(tmp_path: Path) -> None:
     text = GOOD.replace("- contains", "- contians").replace("{{ question }}", "{{ qestion }}")
     text += "analysis: {baseline: nobody}\n"

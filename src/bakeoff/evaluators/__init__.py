@@ -1,7 +1,6 @@
 """Evaluators: what judges a trial, and how its scores come about."""
 
-from bakeoff.evaluators._asked import AskedModel, models_asked
-from bakeoff.evaluators._containers import SandboxSpec
+from bakeoff.evaluators._asked import AskedModel, models_asked, tools_missing
 from bakeoff.evaluators._guards import (
     Guard,
     GuardEvent,
@@ -48,9 +47,10 @@ from bakeoff.evaluators._registry import (
     load_evaluators,
 )
 from bakeoff.evaluators._runner import PendingScores, begin_scoring, finish_scoring, score_sync, score_trial
-from bakeoff.evaluators._sandbox import (
+from bakeoff.evaluators.code import (
     SandboxLimits,
     SandboxResult,
+    SandboxSpec,
     SandboxUnavailableError,
     run_sandboxed,
     sandbox_problem,
@@ -110,4 +110,5 @@ __all__ = [
     "score_sync",
     "score_trial",
     "self_preference",
+    "tools_missing",
 ]

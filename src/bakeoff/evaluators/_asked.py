@@ -1,4 +1,4 @@
-"""Which models an evaluator will ask: what must be known before a run begins."""
+"""What an evaluator needs, models it asks and programs it starts: what must be known before a run begins."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bakeoff.evaluators._protocol import Evaluator
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["AskedModel", "models_asked"]
+__all__ = ["AskedModel", "models_asked", "tools_missing"]
 
 
 class AskedModel(NamedTuple):
@@ -36,6 +36,18 @@ def models_asked(evaluator: Evaluator) -> list[AskedModel]:
         names = [getattr(one, "model", None), *getattr(one, "jury", ()), getattr(one, "embedding_model", None)]
         found |= dict.fromkeys(AskedModel(name, base, key) for name in names if isinstance(name, str))
     return list(found)
+
+
+def tools_missing(evaluator: Evaluator) -> list[str]:
+    """Say what this machine lacks for an evaluator, and for evaluators inside it, each with the way out.
+
+    Examples:
+        >>> from bakeoff.evaluators import load_evaluator
+        >>> tools_missing(load_evaluator({"all": ["json_valid", "exact_match"]}))
+        []
+    """
+    found = (one.unavailable() for one in _whole(evaluator))
+    return list(dict.fromkeys(problem for problem in found if problem is not None))
 
 
 def _whole(evaluator: Evaluator) -> Iterator[Evaluator]:

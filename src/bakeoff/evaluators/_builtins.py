@@ -17,8 +17,6 @@ from bakeoff.evaluators import (
     _checks_text,
     _checks_tools,
     _checks_trial,
-    _code_run,
-    _code_stages,
     _combine,
     _item_checks,
     _judge_geval,
@@ -34,6 +32,7 @@ from bakeoff.evaluators import (
     _pairwise,
     _python,
     adapters,
+    code,
 )
 
 __all__ = [
@@ -51,8 +50,6 @@ __all__ = [
     "_checks_text",
     "_checks_tools",
     "_checks_trial",
-    "_code_run",
-    "_code_stages",
     "_combine",
     "_item_checks",
     "_judge_geval",
@@ -68,4 +65,5 @@ __all__ = [
     "_pairwise",
     "_python",
     "adapters",
+    "code",
 ]

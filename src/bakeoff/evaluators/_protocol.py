@@ -161,6 +161,13 @@ class Evaluator(BaseModel):
         """Seconds after which an asynchronous evaluation is given up; `None` for the runner's own limit."""
         return None
 
+    def unavailable(self) -> str | None:
+        """Say what this machine lacks for scoring anything at all, with the way out; `None` when nothing.
+
+        Asked before a run, so that nobody pays for answers that cannot be judged here.
+        """
+        return None
+
     def spec(self) -> dict[str, Any]:
         """Describe this evaluator as it would stand in a spec file: the kind and the options that were set.
 

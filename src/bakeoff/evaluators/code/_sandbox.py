@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Literal
 from weakref import WeakKeyDictionary
 
 from bakeoff.errors import EvaluatorError
-from bakeoff.evaluators._containers import SandboxSpec, engine_problem, run_in_container
-from bakeoff.evaluators._sandbox_process import NOBODY, run_bounded
+from bakeoff.evaluators.code._containers import SandboxSpec, engine_problem, node_flags, run_in_container
+from bakeoff.evaluators.code._sandbox_process import NOBODY, run_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -120,6 +120,25 @@ def _python_home() -> tuple[str, str | None]:
 
 
 @lru_cache(maxsize=1)
+def _node() -> tuple[str, str | None]:
+    """Find a node the sandbox can use: its path, and the file to show when it is not below /usr."""
+    hidden = None
+    for found in (shutil.which("node"), shutil.which("node", path="/usr/bin:/bin:/usr/local/bin")):
+        if found is not None:
+            program = Path(found).resolve()
+            if program.is_relative_to("/usr"):
+                return str(program), None
+            if os.geteuid() != 0 or _readable_by_nobody(program.parent):
+                return str(program), str(program)
+            hidden = str(program)
+    where = f", and the one at {hidden!r} is closed to the sandbox's unprivileged user" if hidden else ""
+    raise SandboxUnavailableError(
+        f"JavaScript is not run: there is no node below /usr{where}"
+        "\n    fix: apt-get install nodejs, or name a container, `sandbox: podman`"
+    )
+
+
+@lru_cache(maxsize=1)
 def _bubblewrap() -> str:
     found = shutil.which("bwrap", path="/usr/bin:/bin:/usr/local/bin")
     if found is None:
@@ -130,11 +149,12 @@ def _bubblewrap() -> str:
     return found
 
 
-def sandbox_problem(sandbox: SandboxSpec | None = None) -> str | None:
+def sandbox_problem(sandbox: SandboxSpec | None = None, interpreter: Interpreter = "python") -> str | None:
     """Say why code cannot be run on this machine; `None` when it can.
 
     Args:
         sandbox: Where it is to run; bubblewrap when omitted. Of a container only the engine's program is looked for.
+        interpreter: What is to run it: `python` or `node`.
 
     Examples:
         >>> sandbox_problem() is None or "bubblewrap" in sandbox_problem()
@@ -144,7 +164,7 @@ def sandbox_problem(sandbox: SandboxSpec | None = None) -> str | None:
         return engine_problem(sandbox.engine)
     try:
         _bubblewrap()
-        _python_home()
+        _python_home() if interpreter == "python" else _node()
     except SandboxUnavailableError as error:
         return str(error)
     return None
@@ -182,7 +202,7 @@ def _command(
             command += ["--symlink", str(path.readlink()), str(path)]
         elif path.is_dir():
             command += ["--ro-bind", str(path), str(path)]
-    runner, home = _python_home() if interpreter == "python" else (_node(), None)
+    runner, home = _python_home() if interpreter == "python" else _node()
     if home is not None:
         command += ["--ro-bind", home, home]
     command += ["--proc", "/proc", "--dev", "/dev", "--size", "65536", "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]  # noqa: S108
@@ -194,20 +214,11 @@ def _command(
     address_kb = limits.memory_mb * 1024 if interpreter == "python" else 0
     numbers = [limits.cpu_s, limits.file_mb * 1_000_000 // 512, limits.processes, address_kb]
     command += ["--", "/bin/sh", "-c", _LIMITS_SCRIPT, "sh", *map(str, numbers)]
-    flags = ["-I", "-B"] if interpreter == "python" else [f"--max-old-space-size={limits.memory_mb}"]
+    flags = ["-I", "-B"] if interpreter == "python" else list(node_flags(limits.memory_mb))
     return [*command, runner, *flags, *program]
 
 
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}  # noqa: S108
-
-
-def _node() -> str:
-    found = shutil.which("node", path="/usr/bin:/bin:/usr/local/bin")
-    if found is None:
-        raise SandboxUnavailableError(
-            "JavaScript is not run: node is not installed below /usr\n    fix: install nodejs"
-        )
-    return str(Path(found).resolve())
 
 
 _gates: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, PositiveFloat, PositiveInt
 from typing_extensions import override
 
-from bakeoff.evaluators._base import Finding, Graded
-from bakeoff.evaluators._checks_format import code_block
-from bakeoff.evaluators._containers import SandboxSpec
-from bakeoff.evaluators._protocol import CannotScoreError, EvaluateResult, EvaluatorContext, Family, ScoreKind
+from bakeoff.evaluators._base import Finding
+from bakeoff.evaluators._protocol import CannotScoreError, EvaluatorContext, ScoreKind
 from bakeoff.evaluators._redact import clean_text
 from bakeoff.evaluators._registry import evaluator
-from bakeoff.evaluators._sandbox import SandboxLimits, SandboxResult, run_sandboxed
-from bakeoff.evaluators._text import as_text, at_path, preview
+from bakeoff.evaluators._text import as_text, preview
+from bakeoff.evaluators.code._check import CodeCheck, fill_in, from_trial
+from bakeoff.evaluators.code._containers import SandboxSpec
+from bakeoff.evaluators.code._sandbox import SandboxLimits, SandboxResult, run_sandboxed, sandbox_problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["CodeCheck", "CodeOutput", "CodeTests", "Language"]
-
-Language = Literal["python", "javascript"]
-_FENCES: dict[str, tuple[str, ...]] = {
-    "python": ("python", "py", "python3"),
-    "javascript": ("javascript", "js", "node", "mjs", "typescript", "ts"),
-}
-LONGEST_CODE = 200_000
-"""Characters beyond which an output is not taken for code."""
+__all__ = ["CodeOutput", "CodeTests"]
 
 # The nonce is what only a finished run of the tests prints: exit codes and prints of the code prove nothing.
 _PYTHON_HARNESS = """\
@@ -54,84 +48,7 @@ def run():
 
 run()
 """
-_NODE_HARNESS = """\
-const fs = require("fs");
-const nonce = fs.readFileSync(0, "utf8").trim();
-const source = fs.readFileSync("/solution.js", "utf8") + "\\n;\\n" + fs.readFileSync("/tests.js", "utf8");
-const AsyncFunction = Object.getPrototypeOf(async function () {}).constructor;
-const module_ = { exports: {} };
-const run = new AsyncFunction("require", "module", "exports", "assert", source);
-run(require, module_, module_.exports, require("assert"))
-  .then(() => process.stdout.write("\\n" + nonce + "\\n"))
-  .catch((error) => { console.error(String((error && error.stack) || error)); process.exitCode = 1; });
-"""
-
-
-def from_trial(context: EvaluatorContext, path: str) -> Any:
-    """Look something up in a trial: `expected`, `metadata.tests`, `inputs.prompt`.
-
-    Raises:
-        CannotScoreError: There is nothing at that place.
-    """
-    place = {"inputs": context.inputs, "metadata": context.metadata, "expected": context.expected}
-    value = at_path(place, path, "the item")
-    if value is None:
-        raise CannotScoreError(f"the item has no {path!r}")
-    return value
-
-
-def fill_in(template: str, context: EvaluatorContext) -> str:
-    """Put parts of the item into a text: `check({metadata.entry_point})`."""
-    return re.sub(
-        r"\{((?:inputs|metadata|expected)[\w.]*)\}", lambda found: as_text(from_trial(context, found[1])), template
-    )
-
-
-class CodeCheck(Graded):
-    """A check of code found in the output."""
-
-    family: ClassVar[Family] = "code"
-    score_kind: ClassVar[ScoreKind] = "binary"
-
-    language: Language = "python"
-    """Language of the code."""
-    extract: bool = True
-    """Take the code out of a Markdown block: the first in the language, else the first unlabelled one."""
-    before: str | None = None
-    """Dotted path to text that stands before the code, when the output continues it: `inputs.prompt`."""
-
-    @property
-    @override
-    def limit_s(self) -> float | None:
-        return 3600.0  # programs wait for each other; each run has a limit of its own
-
-    def code(self, context: EvaluatorContext) -> str:
-        """Give the code.
-
-        Raises:
-            CannotScoreError: There is no output, or it is too long.
-        """
-        text = as_text(context.output)
-        if len(text) > LONGEST_CODE:
-            raise CannotScoreError(
-                f"an output of {len(text)} characters; {LONGEST_CODE} are the most that is taken for code"
-            )
-        if self.extract:
-            text = code_block(text, _FENCES[self.language])
-        return text if self.before is None else as_text(from_trial(context, self.before)) + text
-
-    async def inspect(self, code: str, context: EvaluatorContext) -> Finding:
-        """Look at the code."""
-        raise NotImplementedError(f"{type(self).__name__}.inspect")
-
-    @override
-    async def evaluate(self, context: EvaluatorContext) -> EvaluateResult:
-        """Find the code and inspect it."""
-        code = self.code(context)
-        if not code.strip():
-            return self.conclude(Finding(False, "there is no code")) if self.raw_kind == "binary" else None
-        result = self.conclude(await self.inspect(code, context))
-        return dict(result) if isinstance(result, Mapping) else result
+_NODE_HARNESS = Path(__file__).with_name("run_tests.cjs")
 
 
 class _Running(CodeCheck):
@@ -149,6 +66,10 @@ class _Running(CodeCheck):
         """The limits of one run."""
         return SandboxLimits(wall_s=self.timeout_s, cpu_s=int(self.timeout_s) + 1, memory_mb=self.memory_mb)
 
+    @override
+    def unavailable(self) -> str | None:
+        return sandbox_problem(self.sandbox, "python" if self.language == "python" else "node")
+
     async def run(self, files: dict[str, str], main: str, stdin: str) -> SandboxResult:
         """Run a program."""
         runner: Literal["python", "node"] = "python" if self.language == "python" else "node"
@@ -161,10 +82,10 @@ class _Running(CodeCheck):
 class CodeTests(_Running):
     r"""Run the code of the output against tests, in a sandbox without network or files.
 
-    The tests are code that runs after that of the output: plain assertions, or functions named `test_...`. Only a run
-    that reaches their end passes: `sys.exit(0)`, prints and caught failures do not. Python code gets the standard
-    library only, JavaScript gets node's and `assert`. Tests share a process with the code, so code written to deceive
-    them could; it cannot do harm.
+    The tests are code that runs after that of the output and sees its names: plain assertions, or in Python functions
+    named `test_...`. Only a run that reaches their end passes: `sys.exit(0)`, prints and caught failures do not. Python
+    code gets the standard library only; JavaScript, a script or a module, gets node's, and `assert`. Tests share a
+    process with the code, so code written to deceive them could; it cannot do harm.
 
     Value:
         Pass or fail; the reason is the last line of the error, or the limit that was hit. pass@k and pass^k come from
@@ -197,26 +118,34 @@ class CodeTests(_Running):
     async def inspect(self, code: str, context: EvaluatorContext) -> Finding:
         tests = as_text(from_trial(context, self.tests)) + "\n" + fill_in(self.after, context)
         nonce = secrets.token_hex(16)
-        python = self.language == "python"
-        end = "py" if python else "js"
-        files = {f"/solution.{end}": code, f"/tests.{end}": tests}
-        files[f"/harness.{end}"] = _PYTHON_HARNESS if python else _NODE_HARNESS
-        result = await self.run(files, f"/harness.{end}", nonce + "\n")
+        if self.language == "python":
+            files = {"/solution.py": code, "/tests.py": tests, "/harness.py": _PYTHON_HARNESS}
+            result = await self.run(files, "/harness.py", nonce + "\n")
+        else:
+            harness = await asyncio.to_thread(_NODE_HARNESS.read_text, encoding="utf-8")
+            files = {"/solution.js": code, "/tests.js": tests, "/harness.cjs": harness}
+            result = await self.run(files, "/harness.cjs", nonce + "\n")
         passed = result.stdout.rstrip().endswith(nonce) and result.exit_code == 0 and result.problem is None
         details = {"exit_code": result.exit_code, "seconds": round(result.wall_s, 3)}
         if passed:
             return Finding(True, None, details)
-        return Finding(False, _why(result), {**details, "stderr": clean_text(result.stderr[-1000:], 1000)})
+        return Finding(False, _why(result, tests), {**details, "stderr": clean_text(result.stderr[-1000:], 1000)})
 
 
-def _why(result: SandboxResult) -> str:
+def _why(result: SandboxResult, tests: str = "") -> str:
+    """Say why a run failed: the limit it hit, else its error, with the line of the tests that found it."""
     if result.problem is not None:
         return result.problem
     lines = [line.strip() for line in result.stderr.splitlines() if line.strip()]
     errors = [line for line in lines if re.match(r"[A-Za-z_.]*(?:Error|Exception|Exit|Interrupt)\b", line)]
-    if errors or lines:
-        return clean_text((errors or lines)[-1], 300)
-    return f"ended with exit code {result.exit_code} before the tests were through"
+    if not lines:
+        return f"ended with exit code {result.exit_code} before the tests were through"
+    told = (errors or lines)[-1]
+    places = re.findall(r'File "tests\.py", line (\d+)', result.stderr)
+    if told == "AssertionError" and places:
+        failed = tests.splitlines()[int(places[-1]) - 1 :][:1]
+        told = f"AssertionError: {failed[0].strip()}" if failed else told
+    return clean_text(told, 300)
 
 
 class _Case(NamedTuple):

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import override
 
 from bakeoff.evaluators._redact import clean_text
-from bakeoff.evaluators._sandbox_process import NOBODY, Ended, run_bounded
+from bakeoff.evaluators.code._sandbox_process import NOBODY, Ended, run_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue
     from pydantic_core import CoreSchema
 
-    from bakeoff.evaluators._sandbox import Interpreter, SandboxLimits, SandboxResult
+    from bakeoff.evaluators.code._sandbox import Interpreter, SandboxLimits, SandboxResult
 
-__all__ = ["SandboxSpec", "engine_problem", "run_in_container"]
+__all__ = ["SandboxSpec", "engine_problem", "node_flags", "run_in_container"]
 
 _IMAGES: dict[str, str] = {"python": "docker.io/library/python:3.12-slim", "node": "docker.io/library/node:22-slim"}
 _INSTALL = {
@@ -52,6 +52,11 @@ _SCRIPT = (
     'ulimit -t "$1" && ulimit -f "$2" && ulimit -n 64 && ulimit -c 0 && '
     '{ [ "$3" = 0 ] || ulimit -v "$3"; } || exit 125; echo "$4" >&2; shift 4; exec "$@"'
 )
+
+
+def node_flags(memory_mb: int) -> tuple[str, ...]:
+    """Options of node: a limit of its heap, and that a module is known by its `import` and `export`."""
+    return (f"--max-old-space-size={memory_mb}", "--experimental-detect-module", "--no-warnings")
 
 
 class SandboxSpec(BaseModel):
@@ -124,7 +129,7 @@ def container_command(
     # node reserves far more address space than it uses, so its memory is limited by the container and its own heap
     address_kb = limits.memory_mb * 1024 if interpreter == "python" else 0
     numbers = [limits.cpu_s, limits.file_mb * 1_000_000 // 512, address_kb]
-    flags = ["-I", "-B"] if interpreter == "python" else [f"--max-old-space-size={limits.memory_mb}"]
+    flags = ["-I", "-B"] if interpreter == "python" else list(node_flags(limits.memory_mb))
     runner = "python3" if interpreter == "python" else "node"
     clean = ["/usr/bin/env", "-i", "PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/tmp", "LANG=C.UTF-8", "PYTHONHASHSEED=0"]
     return [
@@ -163,7 +168,7 @@ async def run_in_container(
     Raises:
         SandboxUnavailableError: The engine or the image is missing, or the container could not be started.
     """
-    from bakeoff.evaluators._sandbox import SandboxResult, SandboxUnavailableError
+    from bakeoff.evaluators.code._sandbox import SandboxResult, SandboxUnavailableError
 
     engine = cast("Literal['docker', 'podman']", spec.engine)
     problem = engine_problem(engine)

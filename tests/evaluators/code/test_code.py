@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from bakeoff.evaluators import EvaluatorContext, Score, load_evaluator, score_trial
-from bakeoff.evaluators._sandbox import sandbox_problem
+from bakeoff.evaluators.code._sandbox import sandbox_problem
 
-DATA = Path(__file__).parents[2] / "../shared/data/HumanEval.jsonl.gz"
+DATA = Path(__file__).parents[3] / "../shared/data/HumanEval.jsonl.gz"
 needs_sandbox = pytest.mark.skipif(
     sandbox_problem() is not None, reason="bubblewrap is not installed, so code is not run"
 )
@@ -74,7 +74,7 @@ TESTS = "assert add(2, 3) == 5\nassert add(-1, 1) == 0"
         ("def add(a, b):\n    return a + b", True, None),
         ("Here you go:\n```python\ndef add(a, b):\n    return a + b\n```\nEnjoy!", True, None),
         ("```py\ndef add(a, b):\n    return a + b", True, None),
-        ("def add(a, b):\n    return a - b", False, "AssertionError"),
+        ("def add(a, b):\n    return a - b", False, "AssertionError: assert add(2, 3) == 5"),
         ("def add(a, b):\n    return a + c", False, "NameError: name 'c' is not defined"),
         ("def add(a, b) return a + b", False, "SyntaxError"),
         ("import sys\nsys.exit(0)", False, "exit code 0"),
@@ -146,6 +146,9 @@ async def test_missing_tests_are_a_missing_score() -> None:
         ("code_syntax", "x = 1\x00", False),
         ("code_style", "x = 1\n", True),
         ("code_style", "import os\n", False),
+        ("code_style", "import os  # noqa\n", False),
+        ("code_style", "# ruff: noqa\nimport os\n", False),
+        ({"code_style": {"select": ["W"]}}, "import os\nx = 1 \n", False),
         ({"code_style": 1}, "import os\n", True),
         ({"code_style": {"count": True}}, "import os, sys\n", 3),
         ("code_style", "x = (", False),
@@ -155,6 +158,8 @@ async def test_missing_tests_are_a_missing_score() -> None:
         ({"code_security": {"severity": "high"}}, "eval(input())", True),
         ("code_types", "def f(x: int) -> int:\n    return x\n", True),
         ("code_types", "def f(x: int) -> str:\n    return x\n", False),
+        ("code_types", "def f(x: int) -> str:\n    return x  # type: ignore\n", False),
+        ("code_types", "# pyrefly: ignore-errors\ndef f(x: int) -> str:\n    return x\n", False),
         ("code_types", "import numpy\nx: int = numpy.array([1])\n", True),
     ],
 )

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from bakeoff.evaluators import EvaluatorContext, load_evaluator, score_trial
-from bakeoff.evaluators import _sandbox as sandbox
-from bakeoff.evaluators._sandbox import SandboxLimits, SandboxResult, SandboxUnavailableError, run_sandboxed
+from bakeoff.evaluators.code import _sandbox as sandbox
+from bakeoff.evaluators.code._sandbox import SandboxLimits, SandboxResult, SandboxUnavailableError, run_sandboxed
 
 needs_sandbox = pytest.mark.skipif(
     sandbox.sandbox_problem() is not None, reason="bubblewrap is not installed, so code is not run"
