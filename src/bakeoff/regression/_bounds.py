@@ -87,13 +87,25 @@ def level_of(
     else:
         found = summarize(_flat(scores), kind=kind, clusters=clusters, weights=weights, confidence=1 - 2 * alpha)
     low, high, reason = found.low, found.high, found.reason if isnan(found.low) else None
-    if isnan(low) and found.n >= 2 and kind != "binary":  # every item scored the same
-        low = high = found.estimate
-        reason = "every item has the same value"
+    if isnan(low) and found.n >= 2 and kind != "binary" and np.nanmin(scores) == np.nanmax(scores):
+        low, high, reason = _same_everywhere(found.estimate, kind, found.n, alpha, even=weights is None)
     return Level(
         estimate=found.estimate, low=low, high=high, se=found.se, n=found.n, method=found.method,
         n_missing=missing, n_expected=expected, reason=reason,
     )  # fmt: skip
+
+
+def _same_everywhere(value: float, kind: Kind, n: int, alpha: float, *, even: bool) -> tuple[float, float, str | None]:
+    """Bound a mean where every item has the same value: a number as it is, a score in [0, 1] by what n units exclude.
+
+    None of n units is different, so at most this share of all would be, and each by as much as the scale allows.
+    """
+    if kind == "continuous":
+        return value, value, "every item has the same value"
+    if not even:
+        return nan, nan, "every item has the same value, and their weights differ"
+    most = 1 - alpha ** (1 / n)
+    return value * (1 - most), value + (1 - value) * most, None
 
 
 def measure_gain(
@@ -128,7 +140,9 @@ def measure_gain(
         low, high = _score_limits(candidate[:, 0], baseline[:, 0], found, alpha)
         method = "tango" if clusters is None else "tango_n_eff_cr2"
     if (isnan(low) or isnan(high)) and found.n_items >= 2:
-        low, high, p_worse, reason = _constant(candidate, baseline, kind, alpha)
+        low, high, p_worse, reason = _constant(
+            candidate, baseline, kind, alpha, units=found.n if weights is None else 0
+        )
         if isnan(low):
             reason = found.reason
     sign = 1.0 if higher_is_better else -1.0
@@ -156,16 +170,23 @@ def _score_limits(candidate: Float, baseline: Float, found: Difference, alpha: f
     return score_bounds(shrink * gained, shrink * lost, shrink * n, critical)
 
 
-def _constant(candidate: Float, baseline: Float, kind: Kind, alpha: float) -> tuple[float, float, float, str | None]:
-    """Bound the difference where every item has the same one: no spread, so no t interval."""
+def _constant(
+    candidate: Float, baseline: Float, kind: Kind, alpha: float, *, units: int
+) -> tuple[float, float, float, str | None]:
+    """Bound the difference where every item has the same one: no spread, so no t interval.
+
+    For scores in [0, 1] it takes two units of equal weight or more: one cluster says nothing about the next.
+    """
     gaps = np.nanmean(candidate, axis=1) - np.nanmean(baseline, axis=1)
     gaps = gaps[~np.isnan(gaps)]
     if not len(gaps) or np.ptp(gaps) > 0 or gaps[0] != 0:
         return nan, nan, nan, None
     if kind == "continuous":
         return 0.0, 0.0, 1.0, None
-    # None of n items changed: at most this share would, and each by at most 1 (exact, as for 0 of n).
-    most = 1 - alpha ** (1 / len(gaps))
+    if units < 2:
+        return nan, nan, nan, None
+    # None of n units changed: at most this share would, and each by at most 1 (exact, as for 0 of n).
+    most = 1 - alpha ** (1 / units)
     return -most, most, 1.0, None
 
 

@@ -260,6 +260,8 @@ def measure_level(rule: GateRule, metric: str, *, candidate: Observations, varia
         return level_of(judged, kind=kind, alpha=alpha, clusters=candidate.clusters, weights=candidate.weights)
 
     level = measure(setting.alpha)
+    if rule.percentile is None:
+        value = level.estimate
     # What a variant cost cannot be missing because its trial failed; that is for `max_error_rate`.
     enough = level.n_missing <= setting.max_missing * max(1, level.n_expected) or bool(facts.unit and not facts.version)
     if is_floor:

@@ -66,7 +66,7 @@ def comparison_frame(analysis: Analysis, metric: str | None = None) -> pd.DataFr
             c.improved,
             c.regressed,
             c.same,
-            c.difference.n,
+            c.difference.n_items or c.difference.n,
             c.difference.n_missing,
             c.difference.method,
             c.difference.test,

@@ -82,8 +82,9 @@ class RunResult:
         analysis = self.analysis
         if changed:
             analysis = analyse(
-                self.store, self.run_id, baseline=baseline, pairs=pairs, alpha=alpha, margin=margin, primary=metric
-            )
+                self.store, self.run_id, baseline=baseline, pairs=pairs, alpha=alpha, margin=margin,
+                primary=metric if margin is not None else None,
+            )  # fmt: skip
         return comparison_frame(analysis, metric)
 
     def report(self, path: Path | str | None = None) -> Path:

@@ -17,7 +17,12 @@ from bakeoff.experiments.analysis._escalated import read_escalated
 from bakeoff.experiments.analysis._family import correct_together, metric_shares
 from bakeoff.experiments.analysis._guard import guarded
 from bakeoff.experiments.analysis._headline import headline, methods
-from bakeoff.experiments.analysis._health import duplicate_warnings, health_warnings, version_warnings
+from bakeoff.experiments.analysis._health import (
+    duplicate_warnings,
+    health_warnings,
+    unweighted_warning,
+    version_warnings,
+)
 from bakeoff.experiments.analysis._question import Question
 from bakeoff.experiments.analysis._resources import read_resources
 from bakeoff.experiments.analysis._saved import allocation_words
@@ -52,11 +57,13 @@ def analyse(
         store: Where the run is.
         run_id: The run.
         baseline: Variant to compare with, instead of the declared one.
-        metrics: Only these metrics; the others still count in the family that is corrected together.
+        metrics: Only these metrics (the name of an evaluator that gives several stands for all of them); the others
+            still count in the family that is corrected together, and the headline stays that of the whole run.
         pairs: Compare with the `baseline` or `all` pairs, instead of what was declared.
         alpha: Level, instead of the declared one.
         margin: Largest difference of the primary metric that does not matter, instead of the declared one.
-        primary: Metric that decides, instead of the declared one.
+        primary: Metric that decides, instead of the declared one. What part of `alpha` each metric has stays as it was
+            declared: a metric that is chosen afterwards has no better chance of a verdict.
         segments: Metadata fields to break the metric that decides down by, instead of the declared ones.
 
     Raises:
@@ -65,6 +72,9 @@ def analyse(
     manifest = store.manifest(run_id)
     plan = Question.of(manifest, baseline=baseline, pairs=pairs, alpha=alpha, margin=margin)
     cubes = score_cubes(store, manifest)
+    manifest = _with_primary(manifest, list(cubes), None)
+    plan = replace(plan, declared=manifest.primary)
+    shown = list(cubes) if metrics is None else _shown(metrics, list(cubes))
     manifest = _with_primary(manifest, list(cubes), primary)
     if primary is not None:
         plan = replace(plan, margin=margin)  # a declared margin is meant for the declared metric
@@ -73,23 +83,23 @@ def analyse(
         plan = replace(plan, segments=tuple(segments))
     items = item_info(store, manifest)
     watch = watch_of(manifest, items)
-    shares = metric_shares([name for name, cube in cubes.items() if not cube.is_label], manifest.primary, plan)
+    shares = metric_shares([name for name, cube in cubes.items() if not cube.is_label], plan.declared, plan)
     analysed = tuple(
         _metric(cube, manifest, plan, items, watch, share=shares.get(name, 1.0)) for name, cube in cubes.items()
     )
     if plan.family == "all" and watch is None:
         analysed = tuple(correct_together(analysed, plan))
-    if metrics is not None:
-        analysed = tuple(metric for metric in analysed if metric.metric in metrics)
-        cubes = {name: cube for name, cube in cubes.items() if name in metrics}
     resources = read_resources(store, manifest)
+    told = {name: cubes[name] for name in shown}
     warnings = (
-        *health_warnings(manifest, cubes, resources, read_escalated(store, manifest.run_id)),
+        *(unweighted_warning(items) if watch is not None else ()),
+        *health_warnings(manifest, told, resources, read_escalated(store, manifest.run_id)),
         *version_warnings(store, manifest),
         *duplicate_warnings(store, manifest, items),
     )
     confirmed = confirmation_of(cubes.get(manifest.primary), analysed, manifest, plan, items, watch)
     answer = _assemble(manifest, plan, analysed, resources, warnings, confirmed, watch)
+    answer = replace(answer, metrics=tuple(metric for metric in analysed if metric.metric in told))
     decides = cubes.get(manifest.primary)
     if decides is None or decides.is_label or watch is not None:
         return answer
@@ -97,6 +107,15 @@ def analyse(
         store, manifest, decides, items, plan, lambda cube, few: _metric(cube, manifest, plan, few, None, tied=False)
     )
     return replace(answer, segments=parts)
+
+
+def _shown(asked: Sequence[str], found: Sequence[str]) -> list[str]:
+    """Return the metrics that were asked for, in the order of the run."""
+    for name in asked:
+        if not any(one == name or one.startswith(f"{name}.") for one in found):
+            raise SpecError(f"there is no metric {name!r}; this run has {', '.join(found) or 'none'}")
+    parts = {one for name in asked if name not in found for one in found if one.startswith(f"{name}.")}
+    return [one for one in found if one in asked or one in parts]
 
 
 def _failure(resources: Sequence[Resources]) -> str:
@@ -144,7 +163,9 @@ def analyse_cubes(
         margin: Largest difference that does not matter, instead of the declared one.
     """
     plan = Question.of(manifest, baseline=None, pairs=None, alpha=alpha, margin=margin)
-    plan = replace(plan, baseline=pairs[0][1], explicit=tuple(pairs))
+    if margin is None and cube.metric != manifest.primary:
+        plan = replace(plan, margin=None, interval=None, test=None)  # declared for the metric that decides
+    plan = replace(plan, baseline=pairs[0][1], explicit=tuple(pairs), declared=cube.metric)
     used = {entry.variant: entry for entry in read_resources(store, manifest)}
     empty = Resources(
         variant="", trials=0, failed=0, cost_usd=nan, spent_usd=0.0, cost_usd_per_trial=nan, latency_p50_ms=nan,
@@ -219,8 +240,8 @@ def _metric(
         role = "guardrail"
         harm = plan.guardrails[cube.metric].harm
         direction = direction if harm is None else harm == "lower"  # what is harm cannot be called better
-    if role != "primary":  # margin and methods were declared for the metric that decides
-        plan = replace(plan, margin=None, interval=None, test=None)
+    if role != "primary":  # margin, methods and side were declared for the metric that decides
+        plan = replace(plan, margin=None, interval=None, test=None, alternative="two-sided")
     comparisons: tuple[Comparison, ...] = ()
     if kind != "label":
         declared = head.score_kind if head is not None else None

@@ -38,12 +38,12 @@ def correct_together(metrics: Sequence[MetricAnalysis], question: Question) -> l
     """Return the metrics with verdicts that hold over all of their comparisons at once.
 
     Every further metric or segment is another chance to find something by luck; corrected together, the chance of
-    any false verdict among them stays at the declared level. The primary metric has most of that level
-    (`primary_share`): what is looked at beside it costs it little.
+    any false verdict among them stays at the declared level. The metric that was declared to decide has most of that
+    level (`primary_share`): what is looked at beside it costs it little.
     """
     pairs = [(metric, comparison) for metric in metrics for comparison in metric.comparisons]
     weights: list[float] | None = None
-    primaries = [metric.metric for metric in metrics if metric.role == "primary"]
+    primaries = [metric.metric for metric in metrics if metric.metric == question.declared and metric.comparisons]
     if len(primaries) == 1 and len(metrics) > 1 and question.correction != "hochberg":
         shares = metric_shares([m.metric for m in metrics if m.comparisons], primaries[0], question)
         weights = [shares[metric.metric] / len(metric.comparisons) for metric, _ in pairs]

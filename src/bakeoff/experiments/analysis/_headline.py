@@ -70,26 +70,38 @@ def methods(
     )
     if not results:
         return design
-    if plan.alternative != "two-sided":
-        side = "higher" if plan.alternative == "greater" else "lower"
-        design += f" Tests are one-sided, as declared: only a {side} score was looked for."
+    design += _sided(numeric, manifest.primary, plan)
     if watched is not None:
         return f"{design} {_watched_methods(numeric, plan, watched)}"
     sizes = [len(metric.comparisons) for metric in numeric]
     family = sum(sizes) if plan.family == "all" else max(sizes, default=0)
     if plan.family == "metric" and len(numeric) > 1:
-        design += f" {manifest.primary} is the declared metric; verdicts on the others are exploratory."
-    elif (
-        plan.correction not in ("none", "hochberg")
-        and len(numeric) > 1
-        and manifest.primary in (metric.metric for metric in numeric)
-    ):
-        design += (
-            f" {manifest.primary} is the declared metric and has {plan.primary_share:.0%} of alpha; the other metrics "
-            "share the rest."
-        )
+        design += f" {plan.declared} is the declared metric; verdicts on the others are exploratory."
+    elif plan.correction not in ("none", "hochberg"):
+        design += _shared(numeric, plan)
     return f"{design} " + methods_paragraph(
         results, correction=plan.correction if family > 1 else "none", family_size=family or None, alpha=plan.alpha
+    )
+
+
+def _sided(numeric: Sequence[MetricAnalysis], primary: str, plan: Question) -> str:
+    if plan.alternative == "two-sided":
+        return ""
+    side = "higher" if plan.alternative == "greater" else "lower"
+    if len(numeric) == 1:
+        return f" Tests are one-sided, as declared: only a {side} score was looked for."
+    return (
+        f" Tests of {primary} are one-sided, as declared: only a {side} score was looked for. "
+        "Those of the other metrics look both ways."
+    )
+
+
+def _shared(numeric: Sequence[MetricAnalysis], plan: Question) -> str:
+    if len(numeric) < 2 or plan.declared not in (metric.metric for metric in numeric):
+        return ""
+    return (
+        f" {plan.declared} is the declared metric and has {plan.primary_share:.0%} of alpha; the other metrics "
+        "share the rest."
     )
 
 
@@ -99,7 +111,8 @@ def _watched_methods(numeric: Sequence[MetricAnalysis], plan: Question, watched:
     named = dict.fromkeys(_ALWAYS_VALID.get(row.method, row.method.replace("_", " ")) for row in rows)
     compared = f" Comparisons rest on the items that both variants answered: {'; '.join(named)}." if rows else ""
     pairs = max((len(metric.comparisons) for metric in numeric), default=0)
-    shared = f" Alpha is shared equally over the {pairs} comparisons of a metric (Bonferroni)." if pairs > 1 else ""
+    shared = _shared(numeric, plan) if plan.family == "all" and plan.correction not in ("none", "hochberg") else ""
+    shared += f" Alpha is shared equally over the {pairs} comparisons of a metric (Bonferroni)." if pairs > 1 else ""
     return (
         f"{how}, so all intervals and tests are always valid: they hold at whatever moment they are read, and are "
         f"wider than those of a complete run.{compared}{shared} A variant is called better or worse when the "

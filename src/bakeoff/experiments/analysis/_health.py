@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bakeoff.experiments.store._manifest import Manifest
     from bakeoff.experiments.store._store import LocalStore
 
-__all__ = ["duplicate_warnings", "health_warnings", "version_warnings"]
+__all__ = ["duplicate_warnings", "health_warnings", "unweighted_warning", "version_warnings"]
 
 _FEW_ITEMS = 30
 _MANY_COPIES = 0.05
@@ -72,6 +72,22 @@ def duplicate_warnings(store: LocalStore, manifest: Manifest, items: ItemInfo) -
         return ()
     asked = f"{copies:,} of {table.num_rows:,} items ask what another item asks (the same inputs and expected answer)"
     return (f"{asked}: each counts as one more, so intervals are too narrow. Drop copies, or give them one `cluster`.",)
+
+
+def unweighted_warning(items: ItemInfo) -> tuple[str, ...]:
+    """Say what always-valid numbers count the same, where weights or sizes of clusters differ."""
+    found: list[str] = []
+    if items.weights is not None and np.ptp(items.weights) > 0:
+        found.append(
+            "Items carry weights, which always-valid methods do not use: scores and verdicts here count every item "
+            "the same, and can differ from those of the complete run."
+        )
+    if items.clusters is not None and np.ptp(np.unique(items.clusters, return_counts=True)[1]) > 0:
+        found.append(
+            "Always-valid methods count every cluster the same, whatever its size: scores here can differ from those "
+            "of a complete run with a fixed allocation, where every item counts the same."
+        )
+    return tuple(found)
 
 
 def version_warnings(store: LocalStore, manifest: Manifest) -> tuple[str, ...]:

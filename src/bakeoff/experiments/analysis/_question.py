@@ -33,6 +33,8 @@ class Question:
     interval: str | None
     test: str | None
     seed: int
+    declared: str = ""
+    """The metric that was declared to decide: it keeps its part of `alpha`, whichever metric is looked at."""
     unmeasured: tuple[str, ...] = ()
     """Declared guardrails for which the run has no metric."""
     explicit: tuple[tuple[str, str], ...] = ()

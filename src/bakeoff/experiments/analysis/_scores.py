@@ -24,8 +24,13 @@ _MOST_TIED = 1_000_000
 
 
 def tied_variants(cube: ScoreCube, items: ItemInfo, plan: Question, direction: bool | None) -> tuple[str, ...]:
-    """Return the variants that are statistically indistinguishable from the best."""
+    """Return the variants that are statistically indistinguishable from the best; none where items carry weights.
+
+    The set counts every item the same, and could contradict the scores and verdicts beside it.
+    """
     if direction is None or cube.is_label or len(cube.variants) < 3 or cube.values[:, :, 0].size > _MOST_TIED:
+        return ()
+    if items.weights is not None:
         return ()
     found = tied_set(
         {name: cube.of(name) for name in cube.variants},

@@ -163,8 +163,8 @@ def _success_costs(
 def _cheapest(
     cube: ScoreCube, costs: Float, items: ItemInfo, question: Question, *, higher_is_better: bool
 ) -> CheapestResult | None:
-    if question.margin is None or len(cube.variants) < 2:
-        return None
+    if question.margin is None or len(cube.variants) < 2 or items.weights is not None:
+        return None  # it counts every item the same
     quality = _means(cube.values) * (1 if higher_is_better else -1)
     try:
         return cheapest_within(

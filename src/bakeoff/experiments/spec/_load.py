@@ -256,6 +256,9 @@ class _Loader:
         if analysis.baseline is not None and variants and analysis.baseline not in variants:
             fix = f"the variants are {', '.join(list(variants)[:20])}"
             self.add(f"there is no variant {analysis.baseline!r}", "analysis", "baseline", fix=fix)
+        if self.spec.dataset.weight is not None and self.spec.allocation.method != "fixed":
+            message = f"{self.spec.allocation.method!r} counts every item the same, and these items carry weights"
+            self.add(message, "allocation", fix="use `allocation: fixed`, or leave `dataset.weight` out")
         metrics = [info.name for evaluator in evaluators for info in evaluator.metrics]
         for key, name in [
             ("primary", analysis.primary),

@@ -51,7 +51,7 @@ class AnalysisSpec(_Section):
     alpha: _Probability = 0.05
     """Chance accepted of calling a difference that is not there."""
     alternative: Literal["two-sided", "greater", "less"] = "two-sided"
-    """`greater`: only a higher score counts."""
+    """`greater`: only a higher score of the metric that decides counts; other metrics are tested both ways."""
     correction: Literal["holm", "hochberg", "bh", "by", "bonferroni", "none"] = "holm"
     """Over the comparisons of one family."""
     family: Literal["metric", "all"] = "all"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Float = NDArray[np.float64]
     Codes = NDArray[np.intp]
 
-__all__ = ["ROUNDING", "ClusterVariance", "MeanFit", "fit_mean"]
+__all__ = ["ROUNDING", "ClusterVariance", "MeanFit", "fit_mean", "unit_shares"]
 
 ClusterVariance = Literal["cr0", "cr1", "cr2", "cluster_means"]
 """How clusters enter the standard error; see `clustered_mean`."""
@@ -40,6 +40,13 @@ class MeanFit:
     """Clusters where there are any, else items."""
     largest: float = 0.0
     """Share of the weight that the heaviest unit has, where weights or sizes differ."""
+    worth: float = nan
+    """How many units of equal weight these are worth: 1 / sum of squared shares (Kish 1965, Survey Sampling, 11.7)."""
+
+    @property
+    def whole_worth(self) -> int:
+        """`worth` as whole units, rounded down, at least 1."""
+        return max(1, int(self.worth + 1e-9))
 
     @property
     def one_decides(self) -> bool:
@@ -73,10 +80,12 @@ def fit_mean(
     if codes is None and weights is None:
         mean = float(values.mean())
         if n == 1:
-            return MeanFit(mean=mean, se=nan, df=nan, n_units=1)
+            return MeanFit(mean=mean, se=nan, df=nan, n_units=1, worth=1.0)
         residuals = values - mean
         residuals[np.abs(residuals) < ROUNDING_OF_ONE * scale] = 0.0
-        return MeanFit(mean=mean, se=sqrt(float(residuals @ residuals) / (n - 1) / n), df=n - 1.0, n_units=n)
+        return MeanFit(
+            mean=mean, se=sqrt(float(residuals @ residuals) / (n - 1) / n), df=n - 1.0, n_units=n, worth=float(n)
+        )
     w = np.ones(n) if weights is None else weights
     if codes is None:
         sums, totals = w * values, w
@@ -96,16 +105,25 @@ def _robust_fit(sums: Float, totals: Float, variance: ClusterVariance, noise: fl
         return MeanFit(mean=nan, se=nan, df=nan, n_units=0)
     mean = float(sums.sum()) / weight
     if n_units < 2:
-        return MeanFit(mean=mean, se=nan, df=nan, n_units=n_units)
+        return MeanFit(mean=mean, se=nan, df=nan, n_units=n_units, worth=1.0)
     share = totals / weight
+    worth = 1.0 / float(share @ share)
     scores = sums / weight - mean * share
     scores[np.abs(scores) < noise * share] = 0.0
     if variance == "cr2":
         b2 = share**2 / (1 - share)
         df = 1.0 / float(np.sum(share**2) + np.sum(b2) ** 2 - np.sum(b2**2))
         se = sqrt(float(np.sum(scores**2 / (1 - share))))
-        return MeanFit(mean=mean, se=se, df=df, n_units=n_units, largest=float(share.max()))
+        return MeanFit(mean=mean, se=se, df=df, n_units=n_units, largest=float(share.max()), worth=worth)
     raw = float(scores @ scores)
     if variance == "cr0":
-        return MeanFit(mean=mean, se=sqrt(raw), df=inf, n_units=n_units)
-    return MeanFit(mean=mean, se=sqrt(raw * n_units / (n_units - 1)), df=n_units - 1.0, n_units=n_units)
+        return MeanFit(mean=mean, se=sqrt(raw), df=inf, n_units=n_units, worth=worth)
+    return MeanFit(mean=mean, se=sqrt(raw * n_units / (n_units - 1)), df=n_units - 1.0, n_units=n_units, worth=worth)
+
+
+def unit_shares(n: int, codes: Codes | None, weights: Float | None) -> Float:
+    """Return the share of the weight that each unit (cluster, else item) has; those without weight are left out."""
+    w = np.ones(n) if weights is None else weights
+    totals = w if codes is None else group_sums(codes, w)
+    kept = totals[totals > 0]
+    return kept / kept.sum()

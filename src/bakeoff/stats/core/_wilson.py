@@ -44,12 +44,12 @@ def wilson_interval(p: float, n: float, critical: float) -> tuple[float, float]:
 def effective_wilson(fit: MeanFit, confidence: float) -> tuple[float, float]:
     """Return Wilson limits for a mean of values in [0, 1] with effective size `m(1-m)/se^2` and a t quantile.
 
-    Where the values do not vary at all the size is the number of units, the smallest that values in [0, 1] allow,
-    so that an interval never has zero width.
+    Where the values do not vary at all the size is the number of equal units that these are worth, the smallest that
+    values in [0, 1] allow, so that an interval never has zero width.
     """
-    if np.isnan(fit.se):
+    if np.isnan(fit.se) or fit.one_decides:
         return np.nan, np.nan
     p = min(max(fit.mean, 0.0), 1.0)
     spread = p * (1 - p)
-    size = spread / fit.se**2 if fit.se > 1e-9 and spread > 0 else float(fit.n_units)
+    size = spread / fit.se**2 if fit.se > 1e-9 and spread > 0 else fit.worth
     return wilson_interval(p, size, critical_value(confidence, fit.df))

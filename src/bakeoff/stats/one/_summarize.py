@@ -138,14 +138,19 @@ def _pseudo_wilson(side: Side, confidence: float) -> Estimate:
     fit = side.fit
     what = "clusters" if side.codes is not None else "weights" if side.weights is not None else "repeats"
     method = _named(side, "wilson_n_eff")
+    if fit.one_decides:
+        return _result(side, nan, nan, confidence, method, no_interval_reason(fit))
     if fit.se > 0 and 0 < fit.mean < 1:
         n_eff = min(fit.mean * (1 - fit.mean) / fit.se**2, float(side.n_scores))
         low, high = wilson_interval(fit.mean, n_eff, critical_value(confidence, fit.df))
         reason = f"pass/fail with {what}: Wilson with an effective {n_eff:.0f} trials"
         return _result(side, low, high, confidence, method, reason)
     if fit.n_units and fit.mean in (0.0, 1.0):
-        low, high = wilson_interval(fit.mean, fit.n_units, critical_value(confidence, inf))
-        return _result(side, low, high, confidence, method, f"all scores equal: Wilson on {fit.n_units} units")
+        low, high = wilson_interval(fit.mean, fit.worth, critical_value(confidence, inf))
+        units = f"{fit.n_units} units"
+        if fit.worth < fit.n_units - 0.05:
+            units += f" of unequal weight, worth {fit.worth:.1f} equal ones"
+        return _result(side, low, high, confidence, method, f"all scores equal: Wilson on {units}")
     return _result(side, nan, nan, confidence, method, no_interval_reason(fit))
 
 

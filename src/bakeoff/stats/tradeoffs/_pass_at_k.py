@@ -95,6 +95,8 @@ def _estimate(
         return replace(base, reason=reason, warnings=warnings)
     if moments.n_units == 1:
         return replace(base, reason="one item or cluster: the spread over items is unknown", warnings=warnings)
+    if moments.one_decides:
+        return replace(base, reason="one item or cluster has nearly all the weight", warnings=warnings)
     low, high = effective_wilson(moments, confidence)
     assumptions = (
         "items (or clusters) are a random sample",

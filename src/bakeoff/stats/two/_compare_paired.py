@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from bakeoff.errors import StatsError
-from bakeoff.stats.core._mean_fit import ClusterVariance, MeanFit, fit_mean
+from bakeoff.stats.core._mean_fit import ClusterVariance, MeanFit, fit_mean, unit_shares
 from bakeoff.stats.core._result import Alternative, Estimate, TestResult
 from bakeoff.stats.one._mean import t_limits, t_p_value
 from bakeoff.stats.two._paired_binary import (
@@ -22,7 +22,11 @@ from bakeoff.stats.two._paired_binary import (
 from bakeoff.stats.two._paired_mean import sign_flip
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from bakeoff.stats.two._pairs import Pairs
+
+    Float = NDArray[np.float64]
 
 __all__ = ["PAIRED_INTERVALS", "PAIRED_TESTS", "choose_paired", "paired_effect", "paired_interval", "paired_test"]
 
@@ -94,9 +98,10 @@ def _unit_table(pairs: Pairs, fit: MeanFit) -> PairedTable | None:
     """Units that all differ by -1, 0 or 1, as a paired table; `None` for any other constant difference."""
     if pairs.kind == "continuous" or fit.mean not in (-1.0, 0.0, 1.0):
         return None
-    won = fit.n_units if fit.mean == 1 else 0
-    lost = fit.n_units if fit.mean == -1 else 0
-    return PairedTable(both=fit.n_units - won - lost, candidate_only=won, baseline_only=lost, neither=0)
+    units = fit.whole_worth
+    won = units if fit.mean == 1 else 0
+    lost = units if fit.mean == -1 else 0
+    return PairedTable(both=units - won - lost, candidate_only=won, baseline_only=lost, neither=0)
 
 
 def paired_interval(pairs: Pairs, name: str, confidence: float, rng: np.random.Generator | int) -> Estimate:
@@ -182,7 +187,7 @@ def paired_test(pairs: Pairs, name: str, alternative: Alternative, rng: np.rando
             direction=_sign(fit.mean),
             alternative=alternative,
         )
-    p, reason = _no_spread_p(fit, alternative)
+    p, reason = _no_spread_p(pairs, fit, alternative)
     method = name if fit.mean == 0 or p != p else "sign_test"
     return TestResult(
         p_value=p, n=fit.n_units, method=method, direction=_sign(fit.mean), alternative=alternative, reason=reason
@@ -193,13 +198,15 @@ def _sign(value: float) -> int:
     return (value > 0) - (value < 0)
 
 
-def _no_spread_p(fit: MeanFit, alternative: Alternative) -> tuple[float, str]:
+def _no_spread_p(pairs: Pairs, fit: MeanFit, alternative: Alternative) -> tuple[float, str]:
     """Test a difference that is the same everywhere by the sign test, which needs no spread."""
     if fit.n_units == 0 or fit.one_decides:
         return nan, _no_spread(fit)
     if fit.mean == 0:
         return 1.0, "no item separates the two"
-    one_sided = 0.5**fit.n_units
+    equal = fit.worth > fit.n_units - 1e-6
+    shares = None if equal else unit_shares(pairs.difference.size, pairs.codes, pairs.weights)
+    one_sided = 0.5**fit.n_units if shares is None else _all_one_way(shares)
     if alternative == "two-sided":
         p = min(1.0, 2 * one_sided)
     else:
@@ -207,12 +214,27 @@ def _no_spread_p(fit: MeanFit, alternative: Alternative) -> tuple[float, str]:
     return p, "the difference is the same everywhere: sign test instead of t"
 
 
+def _all_one_way(shares: Float) -> float:
+    """Bound the chance that all units differ the same way although the weighted mean difference is zero.
+
+    The largest product of chances p_i with sum s_i p_i = 1/2: p_i = min(1, c / s_i) by Lagrange, which is 0.5^n where
+    all shares s_i are equal. One unit with 85% of the weight beside five light ones may well drag them all along.
+    """
+    ordered = np.sort(shares)
+    below = np.concatenate(([0.0], np.cumsum(ordered)[:-1]))  # weight of the units whose chance is 1
+    level = (0.5 - below) / (ordered.size - np.arange(ordered.size))
+    level = level[level <= ordered][0]
+    return float(np.exp(np.minimum(0.0, np.log(level) - np.log(ordered)).sum()))
+
+
 def paired_effect(pairs: Pairs) -> dict[str, float]:
     """Compute the effect sizes that cost nothing extra."""
     if not pairs.difference.size:
         return {}
+    if pairs.weights is not None:
+        return {}  # these count every item the same, and could contradict the weighted difference
     mean = float(pairs.difference.mean())
-    if pairs.simple_binary and pairs.weights is None:
+    if pairs.simple_binary:
         table = pairs.table()
         p1, p2 = float(pairs.candidate.mean()), float(pairs.baseline.mean())
         won, lost = table.candidate_only, table.baseline_only

@@ -145,14 +145,14 @@ def unpaired_interval(sides: TwoSides, name: str, confidence: float) -> Estimate
         raise StatsError(f"interval must be one of {list(UNPAIRED_INTERVALS)} for unpaired items, got {name!r}")
     fit = sides.fit
     low, high = t_limits(fit, confidence)
-    reason = None if fit.se > 0 else _no_interval(sides)
-    if not fit.se > 0 and _constant_rates(sides):
+    reason = None if fit.se > 0 and not fit.one_decides else _no_interval(sides)
+    if not fit.se > 0 and not fit.one_decides and _constant_rates(sides):
         u1, u2 = sides.candidate.fit, sides.baseline.fit
         base = proportion_difference(
-            round(u1.mean * u1.n_units),
-            u1.n_units,
-            baseline_successes=round(u2.mean * u2.n_units),
-            baseline_n=u2.n_units,
+            round(u1.mean * u1.whole_worth),
+            u1.whole_worth,
+            baseline_successes=round(u2.mean * u2.whole_worth),
+            baseline_n=u2.whole_worth,
             confidence=confidence,
         )
         low, high, reason = base.low, base.high, None
@@ -176,6 +176,8 @@ def _constant_rates(sides: TwoSides) -> bool:
 
 
 def _no_interval(sides: TwoSides) -> str:
+    if sides.fit.one_decides:
+        return "no interval: one item or cluster has nearly all the weight of its side, so the result is its result"
     if not (sides.candidate.values.size and sides.baseline.values.size):
         return "one side has no score"
     if min(sides.candidate.fit.n_units, sides.baseline.fit.n_units) < 2:
@@ -198,7 +200,9 @@ def unpaired_test(sides: TwoSides, name: str, alternative: Alternative, rng: np.
     if name not in UNPAIRED_TESTS:
         raise StatsError(f"test must be one of {list(UNPAIRED_TESTS)} for unpaired items, got {name!r}")
     fit = sides.fit
-    if fit.se > 0:
+    if fit.one_decides:
+        statistic, p, reason = nan, nan, _no_interval(sides)
+    elif fit.se > 0:
         statistic = fit.mean / fit.se
         p, reason = t_p_value(statistic, fit.df, alternative), None
     else:
@@ -217,10 +221,10 @@ def _no_spread_p(sides: TwoSides, alternative: Alternative) -> tuple[float, str]
         return nan, _no_interval(sides)
     a, b = sides.candidate.fit, sides.baseline.fit
     tested = two_proportion_test(
-        round(a.mean * a.n_units),
-        a.n_units,
-        baseline_successes=round(b.mean * b.n_units),
-        baseline_n=b.n_units,
+        round(a.mean * a.whole_worth),
+        a.whole_worth,
+        baseline_successes=round(b.mean * b.whole_worth),
+        baseline_n=b.whole_worth,
         method="fisher",
         alternative=alternative,
     )
@@ -230,7 +234,7 @@ def _no_spread_p(sides: TwoSides, alternative: Alternative) -> tuple[float, str]
 def unpaired_effect(sides: TwoSides) -> dict[str, float]:
     """Compute the effect sizes that cost nothing extra."""
     a, b = sides.candidate.values, sides.baseline.values
-    if not (a.size and b.size):
+    if not (a.size and b.size) or sides.candidate.weights is not None:
         return {}
     if sides.simple_binary:
         x1, n1, x2, n2 = sides.counts()

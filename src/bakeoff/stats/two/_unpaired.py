@@ -61,6 +61,7 @@ def welch_fit(candidate: MeanFit, baseline: MeanFit) -> MeanFit:
         se=sqrt(variance) if variance >= 0 else nan,
         df=df,
         n_units=candidate.n_units + baseline.n_units,
+        largest=max(candidate.largest, baseline.largest),
     )
 
 
