@@ -7,7 +7,10 @@ into one message and `exit_code`; a traceback is always a defect of ours.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 __all__ = [
     "BakeoffError",
@@ -113,6 +116,8 @@ class TargetError(BakeoffError):
         super().__init__(message)
         self.kind: ErrorKind = kind
         self.retryable = retryable
+        self.trace: Sequence[Mapping[str, Any]] = ()
+        """Spans up to the failure, of a target that keeps some; fit to be stored."""
 
 
 class ProviderError(TargetError):

@@ -19,7 +19,7 @@ from bakeoff.agents.config._spec import RetrievalSpec
 from bakeoff.agents.tools._tool import ToolContext
 from bakeoff.datasets import Item
 from bakeoff.errors import BudgetExceeded, ProviderError, SpecError, TargetError
-from bakeoff.experiments import LocalStore
+from bakeoff.experiments import LocalStore, load_experiment, plan_run
 from bakeoff.gateway import BudgetSpec, Embeddings, Gateway, GatewaySpec, LimitsSpec, PriceSpec
 from bakeoff.targets import ModelSpec, TargetResult
 from tests.agents.support import Script, calling, run
@@ -218,3 +218,26 @@ def test_embedding_is_a_factor_of_an_experiment(store: LocalStore) -> None:
     # All sections are asked for, so a model's vectors find them all.
     by = frame.groupby("variant")["recall_at_k"].mean()
     assert by[[name for name in by.index if "sim" in name]].iloc[0] == 1.0
+
+
+def test_the_plan_counts_the_calls_that_embed(
+    address: str, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"id": str(n), "question": f"question {n}", "expected": ["a"]} for n in range(6)]
+    spec = {
+        "name": "embeds", "dataset": {"rows": rows, "expected": "expected"},
+        "targets": {"search": {"agent": section(address)}},
+        "factors": {"agent.retrieval.top_k": [1, 2]},
+        "evaluators": ["recall_at_k"], "mlflow": False, "gateway": {"cache": False},
+    }  # fmt: skip
+    plan = plan_run(load_experiment(spec, base_dir=corpus, env=ENV))
+    assert plan.calls == 13, "the corpus once for both variants, and each question of each"
+    assert [one.calls for one in plan.variants] == [6, 6]
+    tokens = sum(math.ceil(len(text) / 4) for text in TEXTS.values()) + 12 * math.ceil(len("question 1") / 4)
+    assert plan.input_tokens == pytest.approx(tokens, rel=0.5), "the tokens of the server, give or take the estimate"
+    assert plan.cost_usd == pytest.approx(plan.input_tokens * 0.02e-6)  # OpenAI's published price
+    assert any(line.startswith(f"Embedding 3 passages with {MODEL}: 1 call, ") for line in plan.more)
+    (corpus / "spec.yaml").write_text(json.dumps(spec))
+    monkeypatch.setenv("OPENAI_API_KEY", ENV["OPENAI_API_KEY"])
+    bakeoff.run(corpus / "spec.yaml", store=tmp_path / "store")
+    assert len(log_of(address)) == plan.calls

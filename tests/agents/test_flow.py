@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import json
 import re
 import time
 from typing import Any
@@ -228,6 +229,40 @@ def test_every_problem_is_told_with_its_key() -> None:
     assert "flow.0: must be the name of a step, or have `parallel`" in problems({"steps": STEPS, "flow": [{"lop": 1}]})
     assert "has no model" in problems({"model": None, "prompt": "x"})
     assert "there is no model 'small'" in problems({"model": "small"}, models={"large": ModelSpec(model="x/l")})
+
+
+def test_a_node_of_two_kinds_is_told_and_no_key_is_said_to_mean_itself() -> None:
+    text = problems({"steps": STEPS, "flow": ["a", {"parallel": ["b", "c"], "loop": ["d"], "until": "1"}]})
+    assert "targets.a.agent.flow.1: must be the name of a step, or have `parallel`, `branch`, `loop` or" in text
+    text = problems({"steps": STEPS, "flow": ["a", {"loop": ["b"], "until": "1", "cases": {}}]})
+    assert "targets.a.agent.flow.1.cases: unknown key 'cases'" in text
+    assert "did you mean 'cases'" not in text
+
+
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [
+        (
+            {"tiers": [{"model": "x/s", "accept": {"by": "validator", "evaluator": "exact_match"}}, {"model": "x/l"}]},
+            "tiers.0.accept.evaluator",
+        ),
+        ({"steps": {"a": {"prompt": "x"}, "b": {"check": ["exact_match"], "of": "a"}}}, "steps.b.check.0"),
+    ],
+)
+def test_a_validator_that_needs_the_right_answer_is_refused(section: dict[str, Any], key: str) -> None:
+    """An agent does not know the right answer: such a tier would never accept, such a check never pass."""
+    text = problems(section)
+    assert f"targets.a.agent.{key}: 'exact_match' needs the right answer, which the agent does not have" in text
+    of_its_own = json.dumps(section).replace('"exact_match"', '{"contains": {"any": ["4"]}}')
+    resolve_agent({"model": "m/m", **json.loads(of_its_own)}, name="a")
+
+
+def test_memory_without_a_conversation_is_told() -> None:
+    text = problems({"memory": "window"})
+    assert "targets.a.agent.memory: remembers nothing" in text
+    assert "conversation: {turns:" in text
+    resolve_agent({"model": "m/m", "memory": "window", "conversation": {"turns": "turns"}}, name="a")
+    resolve_agent({"model": "m/m", "memory": "none"}, name="a")
 
 
 def test_templates_are_checked_against_the_data() -> None:

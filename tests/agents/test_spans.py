@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from math import isnan
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -15,6 +15,8 @@ from bakeoff.agents import trial_spans
 from bakeoff.errors import SpecError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bakeoff.experiments import LocalStore
 
 
@@ -45,6 +47,35 @@ def test_of_a_real_run(store: LocalStore) -> None:
     assert call.input_tokens
     assert call.output_tokens is not None
     assert root.duration_ms == pytest.approx(trial["latency_ms"], abs=0.01)
+
+
+def test_a_failed_trial_keeps_what_happened_until_then(store: LocalStore, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def breaks(plan):\n    raise RuntimeError('no luck with ada@example.org')\n")
+    rows = [{"id": "a", "question": "What is 2 + 2?", "expected": "4"}]
+    agent = {
+        "model": "m",
+        "steps": {"plan": {"prompt": "Plan: {{ question }}"}, "tell": {"python": "mine.py:breaks"}},
+        "flow": ["plan", "tell"],
+    }
+    spec: dict[str, Any] = {
+        "name": "spans", "dataset": {"rows": rows}, "models": {"m": "sim/small"},
+        "targets": {"t": {"agent": agent}}, "variants": {"one": {"target": "t"}}, "evaluators": ["exact_match"],
+        "mlflow": False,
+    }  # fmt: skip
+    guards = [{"check": "pii", "action": "redact"}]
+    for changes in ({}, {"guards": guards}, {"targets": {"t": {"agent": {**agent, "guards": guards}}}}):
+        (tmp_path / "spec.yaml").write_text(json.dumps({**spec, **changes}))
+        result = bakeoff.run(tmp_path / "spec.yaml", store=store.paths.root)
+        trial = store.trials(result.run_id).to_pylist()[0]
+        assert (trial["ok"], trial["error_kind"]) == (False, "target")
+        spans = trial_spans(trial["trace"])
+        assert [(one.depth, one.kind, one.name) for one in spans] == [
+            (0, "agent", "t"), (1, "step", "plan"), (2, "model", spans[2].name), (1, "step", "tell"),
+        ]  # fmt: skip
+        assert "RuntimeError" in str(spans[3].error)
+        assert ("ada@example.org" in trial["trace"]) is not bool(changes), "guards hide it here, too"
+    frame = result.to_frame()
+    assert frame["exact_match"].isna().all(), "a failed trial is missing, never zero"
 
 
 def test_circles_and_lost_parents_stand_at_the_top() -> None:

@@ -241,6 +241,18 @@ def test_pieces_fit_where_there_is_a_place_to_cut() -> None:
     assert all(piece.lstrip().startswith(("class A", "def m")) for piece in pieces)
 
 
+@pytest.mark.parametrize("by", ["code", "syntax"])
+@pytest.mark.parametrize("name", ["a.py", "a.js", "a.go"])
+def test_a_unit_without_a_place_to_cut_is_cut_at_lines_and_words(by: str, name: str) -> None:
+    table = "TABLE = [\n" + "".join(f"    {n}, {n + 1}, {n + 2},\n" for n in range(200)) + "]\n"
+    minified = "x = " + " + ".join(map(str, range(300))) + "\n"
+    spec = ChunkSpec(by=by, size=40)  # type: ignore[arg-type]
+    pieces = [one.text for one in chunk([Document(id=name, text=table + minified)], spec)]
+    assert max(len(piece.split()) for piece in pieces) <= 40
+    assert " ".join(pieces).split() == (table + minified).split(), "nothing is lost, nothing comes twice"
+    assert all(len(line.split()) in (1, 3, 40) for piece in pieces[:5] for line in piece.splitlines()[1:-1])
+
+
 def test_other_languages_are_cut_as_by_code_and_a_missing_grammar_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     go = Document(id="x.go", text="package x\n\nfunc a() {}\n\nfunc b() {}\n")
     texts = [[one.text for one in chunk([go], ChunkSpec(by=by, size=5))] for by in ("code", "syntax")]  # type: ignore[arg-type]

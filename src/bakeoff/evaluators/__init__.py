@@ -37,6 +37,7 @@ from bakeoff.evaluators._protocol import (
     ScoreValue,
 )
 from bakeoff.evaluators._redact import redact_secrets
+from bakeoff.evaluators._reference import needs_reference
 from bakeoff.evaluators._registry import (
     CatalogueEntry,
     evaluator,
@@ -99,6 +100,7 @@ __all__ = [
     "load_evaluator",
     "load_evaluators",
     "models_asked",
+    "needs_reference",
     "pad_answer",
     "passes",
     "position_bias",

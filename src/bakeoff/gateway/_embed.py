@@ -40,6 +40,7 @@ __all__ = [
     "embed_by_litellm",
     "embed_direct",
     "embed_texts",
+    "embedding_calls",
     "is_direct",
 ]
 
@@ -203,6 +204,16 @@ def _request(template: EmbedRequest, texts: Sequence[str]) -> EmbedRequest:
     # An embedding has no output; the limit keeps budgets from reserving for one.
     messages = [{"role": "embed", "content": text} for text in texts]
     return replace(template, messages=messages, params={**template.params, "max_tokens": 1})
+
+
+def embedding_calls(texts: Sequence[str]) -> int:
+    """Return how many calls it takes to embed texts, each different text once.
+
+    Examples:
+        >>> embedding_calls(["a", "b", "a"]), embedding_calls([str(n) for n in range(100)])
+        (1, 2)
+    """
+    return len(_batches(list(dict.fromkeys(texts))))
 
 
 def _batches(texts: Sequence[str]) -> list[list[str]]:

@@ -74,6 +74,14 @@ class ResolvedAgent(Protocol):
         """Return (model, calls, input tokens of them all) that one item is expected to take."""
         ...
 
+    def forecast_embeddings(self, item: Item) -> Sequence[tuple[ModelSpec, float, float]]:
+        """Return (model, calls, tokens of them all) that embedding an item's queries is expected to take."""
+        ...
+
+    def corpus_embedding(self) -> tuple[object, ModelSpec, Sequence[str]] | None:
+        """Return (what is shared, model, texts) of a corpus that is embedded once for a run."""
+        ...
+
     def open(self, client: ModelClient, *, variant: str, choices: Sequence[str] = ()) -> Target:
         """Return the running target."""
         ...

@@ -134,6 +134,17 @@ class Agent:
 
         return forecast_agent(self, item)
 
+    def forecast_embeddings(self, item: Item) -> list[tuple[ModelSpec, float, float]]:
+        """Return (model, calls, tokens of them all) that embedding an item's queries is expected to take."""
+        from bakeoff.agents.run._forecast import forecast_embeddings
+
+        return forecast_embeddings(self, item)
+
+    def corpus_embedding(self) -> tuple[object, ModelSpec, Sequence[str]] | None:
+        """Return what a model embeds once for a run, and what tells it from that of another agent."""
+        source = self.retriever.vectors if self.retriever is not None else None
+        return None if source is None or source.embedding is None else (source, source.embedding, source.texts)
+
     def open(self, client: ModelClient, *, variant: str, choices: Sequence[str] = ()) -> Target:
         """Return the running target.
 

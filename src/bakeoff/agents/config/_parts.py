@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bakeoff.agents.config._problems import Problems
 from bakeoff.agents.reasoning._library import find_pattern, pattern_options
 from bakeoff.agents.run._text import Template, condition
-from bakeoff.evaluators import load_evaluator
+from bakeoff.evaluators import load_evaluator, needs_reference
 from bakeoff.targets import ModelSpec
 
 if TYPE_CHECKING:
@@ -57,10 +57,10 @@ class Parts(Problems):
                 else reference.model_dump(exclude_unset=True, exclude={"model"})
             )
             found = base.model_copy(update=given) if given else base
-        elif "/" in name or not self.models:
+        elif name and ("/" in name or not self.models):
             found = ModelSpec(model=name) if isinstance(reference, str) else reference
         else:
-            self.add(f"there is no model {name!r}", *parts, fix=f"this file has {', '.join(self.models)}")
+            self.add(f"there is no model {name!r}", *parts, fix=f"this file has {', '.join(self.models) or 'none'}")
         if found is not None:
             self.used_models[found.model_dump_json()] = found
         return found
@@ -90,6 +90,14 @@ class Parts(Problems):
 
     def evaluator(self, entry: str | dict[str, Any], *parts: str | int) -> Evaluator | None:
         return self.attempt(lambda: load_evaluator(entry, base_dir=self.base_dir), *parts)
+
+    def validator(self, entry: str | dict[str, Any], *parts: str | int) -> Evaluator | None:
+        """Find an evaluator that must do without the right answer: an agent does not know it."""
+        found = self.evaluator(entry, *parts)
+        if found is not None and needs_reference(found):
+            fix = "use a check that looks at the text alone, or give it an `expected` of its own"
+            self.add(f"{found.metric!r} needs the right answer, which the agent does not have", *parts, fix=fix)
+        return found
 
     def embedding(self, reference: ModelRef | None, *parts: str) -> ModelSpec | None:
         before = dict(self.used_models)

@@ -59,6 +59,8 @@ class Problems:
             if detail["type"] == "extra_forbidden":
                 near = difflib.get_close_matches(str(key[-1]), _all_fields(), n=1)
                 fix = f"did you mean {near[0]!r}?" if near else "docs/agents/configuration.md has every key"
+                if near == [key[-1]]:
+                    fix = "the key is known elsewhere; docs/agents/configuration.md says where each belongs"
                 self.add(f"unknown key {key[-1]!r}", *key, fix=fix)
             elif detail["type"] == "missing":
                 self.add("is missing", *key, fix=f"add `{key[-1]}:`")

@@ -135,6 +135,9 @@ class _Resolver(Flows):
         )
 
     def _helpers(self, spec: AgentSpec) -> dict[str, ModelSpec]:
+        if spec.memory.policy != "none" and spec.conversation is None:
+            fix = "add `conversation: {turns: INPUT}` with the input that holds the turns, or leave `memory` out"
+            self.add("remembers nothing: an item is one turn, for there is no `conversation`", "memory", fix=fix)
         if spec.memory.policy == "mem0":
             self.attempt(lambda: need("mem0", "the memory policy 'mem0'"), "memory", "policy")
         elif spec.memory.embedding is not None:

@@ -60,7 +60,8 @@ def _node_kind(value: Any) -> str | None:
         return "<step>"
     keys = value if isinstance(value, dict) else type(value).model_fields if isinstance(value, BaseModel) else ()
     # In angle brackets, so that a tag is never taken for a key of the file.
-    return next((f"<{kind}>" for kind in ("parallel", "branch", "loop", "handoff") if kind in keys), None)
+    kinds = [kind for kind in ("parallel", "branch", "loop", "handoff") if kind in keys]
+    return f"<{kinds[0]}>" if len(kinds) == 1 else None
 
 
 FlowNode = Annotated[
@@ -72,7 +73,7 @@ FlowNode = Annotated[
     Discriminator(
         _node_kind,
         custom_error_type="flow_node",
-        custom_error_message="must be the name of a step, or have `parallel`, `branch`, `loop` or `handoff`",
+        custom_error_message="must be the name of a step, or have `parallel`, `branch`, `loop` or `handoff`, one alone",
     ),
 ]
 """A step by name, or a node with steps in it."""

@@ -124,7 +124,7 @@ class Steps(Parts):
             checks=tuple(
                 found
                 for index, one in enumerate(spec.check)
-                if (found := self.evaluator(one, *at, "check", index)) is not None
+                if (found := self.validator(one, *at, "check", index)) is not None
             ),
             query=self.template(query, *at, "retrieve", "query"),
             ask=self.template(approve.ask, *at, "approve", "ask") if approve is not None else None,
@@ -202,7 +202,7 @@ class Steps(Parts):
     def _accept(self, spec: AcceptSpec, at: tuple[str | int, ...]) -> Accept:
         evaluator = None
         if spec.evaluator is not None:
-            evaluator = self.evaluator(spec.evaluator, *at, "accept", "evaluator")
+            evaluator = self.validator(spec.evaluator, *at, "accept", "evaluator")
         return Accept(spec=spec, evaluator=evaluator, model=self.model(spec.model, *at, "accept", "model"))
 
     def _sim(self, spec: SimSpec, at: tuple[str, ...]) -> Sim:

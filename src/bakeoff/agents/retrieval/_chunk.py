@@ -77,7 +77,7 @@ def _pieces(document: Document, spec: ChunkSpec) -> Iterator[str]:
         from bakeoff.agents.retrieval._syntax import syntax_units
 
         units = syntax_units(document.text, document.id, size=spec.size)
-        yield from _by_code(document, spec) if units is None else _packed(units, spec, joint="")
+        yield from _by_code(document, spec) if units is None else _packed(_cut(units, spec.size), spec, joint="")
     else:
         yield from _by_code(document, spec)
 
@@ -139,7 +139,31 @@ def _by_code(document: Document, spec: ChunkSpec) -> Iterator[str]:
     units = _python_units(document.text)
     if units is None:
         units = _BLOCK.split(document.text)
-    yield from _packed([unit for unit in units if unit.strip()], spec, joint="\n")
+    pieces = _cut([unit for unit in units if unit.strip()], spec.size)
+    yield from _packed([piece.rstrip("\n") for piece in pieces], spec, joint="\n")
+
+
+def _cut(units: Iterable[str], size: int) -> list[str]:
+    """Cut what is longer than a piece at its lines, and a line that is longer at its words; nothing is lost."""
+    found: list[str] = []
+    for unit in units:
+        if len(unit.split()) <= size:
+            found.append(unit)
+            continue
+        held, words = "", 0
+        for line in unit.splitlines(keepends=True):
+            count = len(line.split())
+            if words and words + count > size:
+                found.append(held)
+                held, words = "", 0
+            if count > size:
+                parts = re.findall(r"\s*\S+\s*", line)
+                found += ["".join(parts[at : at + size]) for at in range(0, len(parts), size)]
+                continue
+            held, words = held + line, words + count
+        if held:
+            found.append(held)
+    return found
 
 
 def _python_units(text: str) -> list[str] | None:

@@ -132,7 +132,7 @@ class VectorSource:
     def __init__(
         self, texts: Sequence[str], spec: RetrievalSpec, *, embedding: ModelSpec | None, base_dir: Path
     ) -> None:
-        self._texts = texts
+        self.texts = texts
         self._spec = spec
         self.embedding = embedding
         self._base_dir = base_dir
@@ -203,15 +203,15 @@ class VectorSource:
 
         name = self._collection()
         index = await self._in_lane(lambda: open_store(self._spec.store, name, base_dir=self._base_dir))
-        if await self._in_lane(index.count) != len(self._texts):
+        if await self._in_lane(index.count) != len(self.texts):
             vectors = await self._vectors(client)
             await self._in_lane(lambda: index.fill(vectors))
         return index
 
     async def _vectors(self, client: object) -> Float:
         if self.embedding is None:
-            return embed(self._texts, dimensions=self._spec.dimensions)
-        found = await embed_with(client, self.embedding, self._texts, dimensions=self.dimensions)
+            return embed(self.texts, dimensions=self._spec.dimensions)
+        found = await embed_with(client, self.embedding, self.texts, dimensions=self.dimensions)
         return unit(found.vectors)
 
     def _collection(self) -> str:
@@ -219,7 +219,7 @@ class VectorSource:
         how = "hashed" if self.embedding is None else f"{self.embedding.model} {self.embedding.api_base}"
         size = self._spec.dimensions if self.embedding is None else self.dimensions
         digest = hashlib.sha256(f"1 {how} {size}".encode())
-        for text in self._texts:
+        for text in self.texts:
             digest.update(b"\x00" + text.encode("utf-8", "surrogatepass"))
         return f"bakeoff_{digest.hexdigest()[:32]}"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bakeoff.agents.run._flow import Branching, Handoff, Loop, Parallel
 from bakeoff.errors import TargetError
-from bakeoff.gateway import ModelRequest, estimate_tokens
+from bakeoff.gateway import ModelRequest, estimate_text_tokens, estimate_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bakeoff.datasets import Item
     from bakeoff.targets import ModelSpec
 
-__all__ = ["forecast_agent"]
+__all__ = ["forecast_agent", "forecast_embeddings"]
 
 _TOOL_ROUNDS = 1.5
 """Rounds of tool calls that a step with tools is assumed to make."""
@@ -25,6 +25,11 @@ _ESCALATED = 0.5
 """Share of items that a tier is assumed to hand on."""
 _STEP_TOKENS = 100
 """Tokens that the value of an earlier step is assumed to add to a prompt that uses it."""
+
+_MEM0_EMBEDS = 2.0
+"""Texts that a turn with `mem0` is assumed to embed: its question, and a fact that it keeps."""
+_EMBEDS = "embeds "
+"""Begins the key of an embedding model, which may have the name of a model that answers."""
 
 Calls = dict[str, tuple["ModelSpec", float, float]]
 
@@ -46,13 +51,8 @@ def forecast_agent(agent: Agent, item: Item) -> list[tuple[ModelSpec, float, flo
         >>> [(model.model, calls) for model, calls, _ in forecast_agent(agent, Item(id="1", inputs={"q": "?"}))]
         [('x/m', 7.0)]
     """
-    spec = agent.spec.conversation
-    turns = 1
-    if spec is not None:
-        given = item.inputs.get(spec.turns)
-        scripted = len(given) if isinstance(given, (list, tuple)) else 0
-        turns = spec.max_turns if spec.user is not None else max(scripted, 1)
-    calls = _nodes(agent, agent.flow, item)
+    turns = _turns(agent, item)
+    calls = {key: call for key, call in _nodes(agent, agent.flow, item).items() if not key.startswith(_EMBEDS)}
     for name, helper in agent.helpers.items():
         per_turn = {"rewrite": 1.0, "rerank": 1.0, "user": 1.0, "memory": 1.0}.get(name, 0.0)
         if per_turn:
@@ -60,6 +60,28 @@ def forecast_agent(agent: Agent, item: Item) -> list[tuple[ModelSpec, float, flo
             _, count, tokens = calls.get(key, (helper, 0.0, 0.0))
             calls[key] = (helper, count + per_turn, tokens + per_turn * 2 * _STEP_TOKENS)
     return [(model, count * turns, tokens * turns) for model, count, tokens in calls.values()]
+
+
+def forecast_embeddings(agent: Agent, item: Item) -> list[tuple[ModelSpec, float, float]]:
+    """Return (model, calls, tokens of them all) that embedding the queries and memories of an item is expected to take.
+
+    Embedding the corpus is not in it: that is done once for a run.
+    """
+    turns = _turns(agent, item)
+    calls = [call for key, call in _nodes(agent, agent.flow, item).items() if key.startswith(_EMBEDS)]
+    memory = agent.helpers.get("embedding")
+    if memory is not None:
+        calls.append((memory, _MEM0_EMBEDS, _MEM0_EMBEDS * _STEP_TOKENS))
+    return [(model, count * turns, tokens * turns) for model, count, tokens in calls]
+
+
+def _turns(agent: Agent, item: Item) -> int:
+    spec = agent.spec.conversation
+    if spec is None:
+        return 1
+    given = item.inputs.get(spec.turns)
+    scripted = len(given) if isinstance(given, (list, tuple)) else 0
+    return spec.max_turns if spec.user is not None else max(scripted, 1)
 
 
 def _nodes(agent: Agent, nodes: Sequence[Node], item: Item) -> Calls:
@@ -94,8 +116,9 @@ def _ways(agent: Agent, node: Branching, item: Item) -> list[Sequence[Node]]:
 
 
 def _step(agent: Agent, step: Step, item: Item) -> Calls:
+    embedded = _queries(agent, step, item)
     if step.spec.kind != "model":
-        return {}
+        return embedded
     tokens = _prompt_tokens(agent, step, item)
     found: dict[str, list[Any]] = defaultdict(lambda: [None, 0.0])
     rounds = 1 + (_TOOL_ROUNDS if step.tools else 0.0)
@@ -115,7 +138,23 @@ def _step(agent: Agent, step: Step, item: Item) -> Calls:
             entry = found[model.model_dump_json()]
             entry[0] = model
             entry[1] += step.pattern.calls(step.options) / len(chosen)
-    return {key: (model, count * rounds, count * rounds * tokens) for key, (model, count) in found.items()}
+    asked = {key: (model, count * rounds, count * rounds * tokens) for key, (model, count) in found.items()}
+    return {**asked, **embedded}
+
+
+def _queries(agent: Agent, step: Step, item: Item) -> Calls:
+    """Return the queries that a step embeds: its own search, and those of its tools."""
+    source = agent.retriever.vectors if agent.retriever is not None else None
+    if source is None or source.embedding is None:
+        return {}
+    called = [step.spec.tool] if step.spec.kind == "tool" else []
+    searches = sum(agent.spec.tools[name].retrieve for name in called if name in agent.spec.tools)
+    searches += _TOOL_ROUNDS * any(agent.spec.tools[tool.name].retrieve for tool in step.tools)
+    searches += bool(step.spec.retrieve)
+    if not searches:
+        return {}
+    tokens = estimate_text_tokens(" ".join(map(str, item.inputs.values())))
+    return {_EMBEDS + source.embedding.model_dump_json(): (source.embedding, searches, searches * tokens)}
 
 
 def _prompt_tokens(agent: Agent, step: Step, item: Item) -> float:

@@ -43,13 +43,21 @@ class AgentTarget:
 
     async def run(self, item: Item, *, repeat: int) -> TargetResult:
         """Run the agent once."""
-        limits = self._agent.spec.limits
         trial = Trial(
             self._agent, item, repeat=repeat, client=self._client, variant=self._variant, choices=self._choices
         )
         clock = Clock()
         if self._agent.retriever is not None:  # once for all trials; no part of what this one took
             await self._agent.retriever.prepare(self._client)
+        try:
+            output = await self._played(trial, clock)
+        except TargetError as error:
+            error.trace = self._hidden(trial, trial.recorder.spans)
+            raise
+        return self._result(trial, output, clock)
+
+    async def _played(self, trial: Trial, clock: Clock) -> Any:
+        limits = self._agent.spec.limits
         try:
             async with asyncio.timeout(limits.timeout_s):
                 with trial.recorder.span(self._agent.name, "agent", clock) as root:
@@ -67,7 +75,13 @@ class AgentTarget:
             raise TargetError(message, kind="timeout", retryable=True) from None
         if trial.outcome in _LIMITS and limits.on_limit == "fail":
             raise TargetError(f"the agent was stopped: {trial.outcome} (limits.on_limit is fail)")
-        return self._result(trial, output, clock)
+        return output
+
+    def _hidden(self, trial: Trial, value: Any) -> Any:
+        """Return what is kept of a trial that failed, perhaps before a guard looked at all of it."""
+        if not self._agent.guards:
+            return value
+        return conceal(value, withheld=trial.withheld, longest=trial.recorder.max_chars)
 
     def _result(self, trial: Trial, output: Any, clock: Clock) -> TargetResult:
         recorder = trial.recorder

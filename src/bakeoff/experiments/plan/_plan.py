@@ -10,7 +10,16 @@ from bakeoff.errors import BakeoffError
 from bakeoff.experiments.plan._power import forecast_power
 from bakeoff.experiments.spec._data_notes import data_notes
 from bakeoff.experiments.spec._variants import chosen_cells
-from bakeoff.gateway import BATCH_PRICE, ModelRequest, ModelResponse, Usage, estimate_tokens, price_of
+from bakeoff.gateway import (
+    BATCH_PRICE,
+    ModelRequest,
+    ModelResponse,
+    Usage,
+    embedding_calls,
+    estimate_text_tokens,
+    estimate_tokens,
+    price_of,
+)
 from bakeoff.targets import PromptTarget
 
 if TYPE_CHECKING:
@@ -19,7 +28,7 @@ if TYPE_CHECKING:
     from bakeoff.datasets import Item
     from bakeoff.experiments.spec._load import Experiment
     from bakeoff.experiments.store._store import LocalStore
-    from bakeoff.targets import ResolvedAgent, VariantTarget
+    from bakeoff.targets import ModelSpec, ResolvedAgent, VariantTarget
 
 __all__ = ["Plan", "VariantForecast", "plan_run"]
 
@@ -99,6 +108,7 @@ def plan_run(experiment: Experiment, *, store: LocalStore | None = None, pilot: 
     forecasts = tuple(_forecast(experiment, variant, sample, history) for variant in experiment.variants.values())
     n_items = len(experiment.dataset)
     trials = n_items * spec.repeats * len(experiment.variants)
+    corpora = _corpora(experiment)
     busy_ms = sum(forecast.calls * forecast.latency_ms for forecast in forecasts)
     minutes = max(busy_ms / 60_000 / spec.limits.concurrency, _limited_minutes(experiment, forecasts))
     warnings = [_unpriced(forecasts), _over_budget(experiment, forecasts, minutes)]
@@ -113,16 +123,16 @@ def plan_run(experiment: Experiment, *, store: LocalStore | None = None, pilot: 
         repeats=spec.repeats,
         n_variants=len(experiment.variants),
         trials=trials,
-        calls=sum(forecast.calls for forecast in forecasts),
-        input_tokens=sum(forecast.input_tokens for forecast in forecasts),
+        calls=sum(forecast.calls for forecast in forecasts) + corpora.calls,
+        input_tokens=sum(forecast.input_tokens for forecast in forecasts) + corpora.tokens,
         output_tokens=sum(forecast.output_tokens for forecast in forecasts),
-        cost_usd=sum(forecast.cost_usd for forecast in forecasts),
+        cost_usd=sum(forecast.cost_usd for forecast in forecasts) + corpora.cost_usd,
         minutes=minutes,
         concurrency=spec.limits.concurrency,
         variants=forecasts,
         detectable=power.detectable,
         sentence=power.sentence,
-        more=(*_cell_words(experiment), *power.more),
+        more=(*_cell_words(experiment), *corpora.words, *power.more),
         pilot=power.pilot,
         warnings=tuple(warning for warning in warnings if warning),
     )
@@ -136,6 +146,41 @@ def _cell_words(experiment: Experiment) -> tuple[str, ...]:
     hidden = len(cells.aliases) - _MOST_ALIASES
     more = (f"(and {hidden} more such pairs)",) if hidden > 0 else ()
     return (cells.sentence, *cells.aliases[:_MOST_ALIASES], *more)
+
+
+@dataclass(frozen=True, slots=True)
+class _Corpora:
+    """What embedding the corpora takes: once for a run, and on no variant's account."""
+
+    calls: int
+    tokens: int
+    cost_usd: float
+    words: tuple[str, ...]
+
+
+def _corpora(experiment: Experiment) -> _Corpora:
+    found = [agent.corpus_embedding() for v in experiment.variants.values() if (agent := v.agent) is not None]
+    shared = {id(one[0]): one for one in found if one is not None}
+    calls = tokens = 0
+    cost = 0.0
+    words: list[str] = []
+    for _, model, texts in shared.values():
+        asked, read = embedding_calls(texts), sum(estimate_text_tokens(text) for text in texts)
+        usd = _embedding_usd(experiment, model, read)
+        calls, tokens, cost = calls + asked, tokens + read, cost + usd
+        price = "at a price that is not known" if usd != usd else f"${usd:.2g}"
+        words.append(
+            f"Embedding {len(texts):,} passages with {model.model}: {asked:,} call{'s' if asked > 1 else ''}, "
+            f"{read:,} tokens, {price}; once, unless the cache or the store has them."
+        )
+    return _Corpora(calls, tokens, cost, tuple(words))
+
+
+def _embedding_usd(experiment: Experiment, model: ModelSpec, tokens: float) -> float:
+    if model.model.startswith("sim/"):
+        return 0.0
+    price = price_of(model.model, experiment.spec.gateway, api_base=model.api_base)
+    return nan if price is None else price.cost(Usage(input_tokens=round(tokens), estimated=True))
 
 
 class _NoClient:
@@ -251,6 +296,9 @@ def _forecast_agent(
             cost += nan if price is None else price.cost(usage)
             calls, tokens, output = calls + count, tokens + input_tokens, output + words * count
             busy_ms += count * latency_ms
+        for model, count, input_tokens in agent.forecast_embeddings(item):
+            cost += _embedding_usd(experiment, model, input_tokens)
+            calls, tokens, busy_ms = calls + count, tokens + input_tokens, busy_ms + count * _embedding_ms(model)
     share = trials / max(len(read), 1)
     return VariantForecast(
         variant=variant.name,
@@ -263,6 +311,10 @@ def _forecast_agent(
         latency_ms=busy_ms / calls if calls else 0.0,
         basis="its steps; branches and loops at their longest",
     )
+
+
+def _embedding_ms(model: ModelSpec) -> float:
+    return 0.0 if model.model.startswith("sim/") else _MS_FIRST_TOKEN
 
 
 def _assumed(model: str, params: Mapping[str, Any], limit: object) -> tuple[float, float]:

@@ -43,7 +43,7 @@ from bakeoff.gateway import Gateway
 from bakeoff.targets import PromptTarget, TargetFactory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from bakeoff.datasets import Item
     from bakeoff.evaluators import Score
@@ -343,8 +343,10 @@ class Session:
         except TargetError as error:
             if error.kind == "budget":  # refused before it was sent, for instance for want of a price
                 raise BudgetExceeded(str(error)) from error
-            message = str(error) if self._guards is None else conceal(str(error))
-            self._fail(trial, error.kind, message)
+            message, trace = str(error), list(error.trace)
+            if self._guards is not None:
+                message, trace = conceal(message), conceal(trace)
+            self._fail(trial, error.kind, message, trace)
             return
         self._hopeless[trial.variant] = -1
         event = trial_event(trial.variant, trial.item, trial.index, trial.repeat, result, at=time.time())
@@ -391,10 +393,11 @@ class Session:
             client=self.client,
         )
 
-    def _fail(self, trial: Trial, kind: str, message: str) -> None:
+    def _fail(self, trial: Trial, kind: str, message: str, trace: Sequence[Any] = ()) -> None:
         event = failed_event(
-            trial.variant, trial.item, trial.index, trial.repeat, kind=kind, message=message, at=time.time()
-        )
+            trial.variant, trial.item, trial.index, trial.repeat,
+            kind=kind, message=message, at=time.time(), trace=trace,
+        )  # fmt: skip
         self.journal.append(event)
         self._messages.keep(trial.variant, trial.index, ())
         self.tally.fail(trial.variant, kind, message)

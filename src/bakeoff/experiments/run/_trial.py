@@ -9,6 +9,8 @@ from bakeoff.experiments.run._messages import messages_for
 from bakeoff.gateway import Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bakeoff.datasets import Item
     from bakeoff.targets import TargetResult
 
@@ -59,13 +61,24 @@ def trial_event(
 
 
 def failed_event(
-    variant: str, item: Item, index: int, repeat: int, *, kind: str, message: str, at: float
+    variant: str,
+    item: Item,
+    index: int,
+    repeat: int,
+    *,
+    kind: str,
+    message: str,
+    at: float,
+    trace: Sequence[Any] = (),
 ) -> dict[str, Any]:
-    """Return the journal event of a failed trial."""
-    return {
+    """Return the journal event of a failed trial, with what happened until then where the target tells."""
+    event: dict[str, Any] = {
         "e": "trial", "v": variant, "i": item.id, "k": index, "r": repeat, "t": at,
         "err": [kind, message[:_MAX_ERROR]],
     }  # fmt: skip
+    if trace:
+        event["trace"] = list(trace)
+    return event
 
 
 def score_rows(scores: list[Score]) -> list[list[Any]]:

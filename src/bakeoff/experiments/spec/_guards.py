@@ -14,6 +14,7 @@ from bakeoff.evaluators import (
     begin_scoring,
     conceal,
     load_evaluator,
+    needs_reference,
     passes,
     redact_value,
     score_trial,
@@ -181,7 +182,7 @@ def guard_problems(
             yield f"{name!r} gives several values; a guard needs one", place, "check", "choose one of its values"
         elif guard.evaluator.metrics[0].score_kind == "label":
             yield f"{name!r} gives a word, not pass or fail", place, "check", "use a check that passes or fails"
-        if _needs_reference(guard.evaluator):
+        if needs_reference(guard.evaluator):
             fix = "use a check that looks at the text alone, or give it an `expected` of its own"
             yield f"{name!r} needs the right answer, which a guard does not have", place, "check", fix
         if spec.action == "retry" and spec.side == "input":
@@ -192,18 +193,6 @@ def guard_problems(
         if batch and (spec.action == "retry" or spec.side == "input"):
             what = "cannot ask again" if spec.action == "retry" else "has no guards on inputs"
             yield f"a batch {what}", place, "action", "set `gateway.mode: live`, or leave this guard out"
-
-
-def _needs_reference(evaluator: Evaluator) -> bool:
-    if evaluator.needs_model:
-        return getattr(evaluator, "expected", "") is None
-    if evaluator.family == "custom":  # code of the user's, which is not called before the run
-        return False
-    scores = begin_scoring(evaluator, EvaluatorContext(output="an answer"))
-    if not isinstance(scores, list):
-        scores.close()
-        return False
-    return "no `expected` value" in (scores[0].error or "")
 
 
 def keep_answer(
