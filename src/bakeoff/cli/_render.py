@@ -137,7 +137,10 @@ def _segments(analysis: Analysis) -> None:
     for segment in analysis.segments:
         for c in segment.metric.comparisons:
             scale, unit = (100, " pts") if segment.metric.kind == "binary" else (1, "")
-            gap = "-" if isnan(c.difference.estimate) else f"{scale * c.difference.estimate:+.3g}{unit}"
+            gap, low, high = (
+                "-" if isnan(value) else f"{scale * value:+.3g}{unit}"
+                for value in (c.difference.estimate, c.difference.low, c.difference.high)
+            )
             means = {row.variant: show(row.estimate.estimate, segment.metric) for row in segment.metric.scores}
             rows.append(
                 [
@@ -146,11 +149,12 @@ def _segments(analysis: Analysis) -> None:
                     f"{c.candidate} vs {c.baseline}",
                     f"{means[c.candidate]} vs {means[c.baseline]}",
                     gap,
+                    _span(low, high),
                     Text(c.label, style=_STYLES[c.label]),
                 ]
             )
     title = f"{analysis.primary} by segment, p adjusted within each field (exploratory)"
-    table(title, ["segment", "items", "pair", "means", "difference", "verdict"], rows, right=(1, 4))
+    table(title, ["segment", "items", "pair", "means", "difference", "interval", "verdict"], rows, right=(1, 4, 5))
 
 
 def _tied(metric: MetricAnalysis) -> None:

@@ -178,6 +178,8 @@ class _Pass:
             raise failure(f"{self.source.label}: no item is left of {self.rows:,} rows", self._why_empty())
         self.mapper.finish(self.rows)
         _check_duplicates(draft, writer.ids, self.source.label)
+        if self.spec.weight is not None:
+            _check_weights(draft, self.spec.weight, self.source.label)
         return version, draft
 
     def _mapped(self) -> Iterator[tuple[Encoded, frozenset[str] | None, tuple[str | None, ...]]]:
@@ -253,6 +255,16 @@ def _sample_keys(draft: Path, seed: int) -> npt.NDArray[np.int64]:
 
     ids = (identity for (group,) in read_rows(draft, ["id"]) for identity in group)
     return np.fromiter((draw("sample", seed, identity) for identity in ids), dtype=np.int64)
+
+
+def _check_weights(path: Path, field: str, label: str) -> None:
+    """Refuse weights that are 0 for every item: then no mean exists. An item without one weighs 1."""
+    import pyarrow.parquet as pq
+
+    weights = pq.read_table(path, columns=["weight"]).column("weight")
+    if not weights.null_count and not weights.to_numpy().any():
+        message = f"{label}: the weight {field!r} is 0 for all {len(weights):,} items, so no item counts"
+        raise failure(message, "give at least one item a weight above 0, or leave `weight` out")
 
 
 def _check_duplicates(path: Path, hashes: array.array[int], label: str) -> None:

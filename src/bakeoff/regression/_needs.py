@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["Need", "need_for"]
 
 _MANY = 200
+_FEW_ITEMS = 10
+"""Fewer items than this hardly know their own spread."""
+_MOST_ITEMS = 100_000
+"""Number of items up to which one is worth naming, however few there are now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +82,10 @@ def need_for(
     if share > 0 and ratio > 1 - share:
         repeats = ceil(share * now / (ratio - (1 - share)))
         repeats = repeats if repeats <= _MANY else None
-    if items > 1000 * n_items:
-        return Need(items=None, repeats=None, sentence=f"No affordable number of items would decide this {given}.")
+    most = max(1000 * n_items, _MOST_ITEMS)
+    if items > most:
+        told = f"Even {most:,} items would not decide this {given}: what is measured is too close to the threshold."
+        return Need(items=None, repeats=None, sentence=told)
     parts = [f"about {items:,} items in all ({items - n_items:,} more) would decide this {given}"]
     if repeats is not None:
         guess = "" if measured else ", by the typical share of generation noise"
@@ -88,7 +94,8 @@ def need_for(
         more = ", unless the baseline had more of them too" if own_share < 1 and share > 0 else ""
         parts.append(f"repeats of the same items would not{more}")
     text = "; ".join(parts)
-    return Need(items=items, repeats=repeats, sentence=text[0].upper() + text[1:] + f" ({power:.0%} power).")
+    rough = f"; a rough guess from {n_items} items" if n_items < _FEW_ITEMS else ""
+    return Need(items=items, repeats=repeats, sentence=f"{text[0].upper()}{text[1:]} ({power:.0%} power{rough}).")
 
 
 def _repeatable(scores: Float, kind: Kind) -> tuple[float, bool]:

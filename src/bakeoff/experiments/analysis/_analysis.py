@@ -103,10 +103,10 @@ def analyse(
     decides = cubes.get(manifest.primary)
     if decides is None or decides.is_label or watch is not None:
         return answer
-    parts = segment_of(
+    parts, left_out = segment_of(
         store, manifest, decides, items, plan, lambda cube, few: _metric(cube, manifest, plan, few, None, tied=False)
     )
-    return replace(answer, segments=parts)
+    return replace(answer, segments=parts, warnings=(*answer.warnings, *left_out))
 
 
 def _shown(asked: Sequence[str], found: Sequence[str]) -> list[str]:
@@ -210,7 +210,7 @@ def _assemble(
         seconds=manifest.seconds,
         headline=_failure(resources) or headline(analysed, manifest, plan),
         methods=methods(analysed, manifest, plan, watched=None if watch is None else watch.method),
-        allocation=allocation_words(manifest, trials, plan.alpha),
+        allocation=allocation_words(manifest, trials, plan.alpha, analysed),
         confirmation=confirmed,
         metrics=analysed,
         resources=resources,

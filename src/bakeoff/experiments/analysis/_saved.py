@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bakeoff.experiments.analysis._answer import MetricAnalysis
     from bakeoff.experiments.store._manifest import Manifest
 
 __all__ = ["allocation_words"]
 
 
-def allocation_words(manifest: Manifest, trials: int, alpha: float) -> str:
+def allocation_words(manifest: Manifest, trials: int, alpha: float, metrics: Sequence[MetricAnalysis] = ()) -> str:
     """Return a paragraph; empty when the allocation was `fixed`."""
     section = manifest.spec.get("allocation") or {}
     method = section if isinstance(section, str) else section.get("method", "fixed")
@@ -31,6 +34,7 @@ def allocation_words(manifest: Manifest, trials: int, alpha: float) -> str:
             )
         elif entry.get("kind") == "race" and entry.get("best"):
             parts.append(f"{entry['best']} won the race.")
+    parts += _undecided(manifest, metrics)
     pulls = [entry for entry in manifest.decisions if entry.get("kind") == "bandit"]
     if pulls:
         shares = ", ".join(f"{name} {count:,}" for name, count in pulls[-1]["pulls"].items())
@@ -40,3 +44,25 @@ def allocation_words(manifest: Manifest, trials: int, alpha: float) -> str:
         f"at most {alpha:g}."
     )
     return " ".join(parts)
+
+
+def _undecided(manifest: Manifest, metrics: Sequence[MetricAnalysis]) -> list[str]:
+    """Say how a variant can be dropped, and stand in the table as inconclusive."""
+    beaten = {entry["variant"]: entry["beaten_by"] for entry in manifest.decisions if entry.get("kind") == "dropped"}
+    rows = [
+        (comparison.candidate, comparison.baseline)
+        for metric in metrics
+        if metric.metric == manifest.primary
+        for comparison in metric.comparisons
+        if comparison.label == "inconclusive" and comparison.candidate in beaten
+    ]
+    said: list[str] = []
+    for name, baseline in rows:
+        if beaten[name] == baseline:
+            why = "its interval in the table comes from a test of that pair alone, which had not decided"
+        else:
+            why = f"how it compares with {baseline}, as the table asks, is another question and not decided"
+        said.append(
+            f"{name} is behind {beaten[name]} by the test of the race, which looks at all variants at once; {why}."
+        )
+    return said
