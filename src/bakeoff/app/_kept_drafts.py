@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections import OrderedDict
+from dataclasses import dataclass
 from threading import Lock
 
 import streamlit as st
 
-__all__ = ["KeptDrafts", "keep", "recall"]
+__all__ = ["Kept", "KeptDrafts", "keep", "recall"]
 
 _KEY = "draft"
 
@@ -55,14 +57,26 @@ def _drafts() -> KeptDrafts:
     return KeptDrafts()
 
 
-def keep(text: str) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A draft, and the files that its session had read or written: path and hash of what was in them."""
+
+    text: str
+    files: dict[str, str]
+
+
+def keep(text: str, files: dict[str, str]) -> None:
     """Keep the draft of this session, so that the address of the page brings it back."""
     key: str = st.session_state.setdefault("design_key", secrets.token_urlsafe(12))
-    if _drafts().put(key, text) and st.query_params.get(_KEY) != key:
+    if _drafts().put(key, json.dumps([text, files])) and st.query_params.get(_KEY) != key:
         st.query_params[_KEY] = key
 
 
-def recall() -> str | None:
+def recall() -> Kept | None:
     """Return the draft that the address names. Who follows a link goes on with a copy of their own."""
     key = st.query_params.get(_KEY)
-    return _drafts().get(key) if key else None
+    found = _drafts().get(key) if key else None
+    if found is None:
+        return None
+    text, files = json.loads(found)
+    return Kept(text=text, files=files)

@@ -8,18 +8,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from bakeoff.app import (
-    _access,
-    _design_agent,
-    _design_data,
-    _design_judge,
-    _draft,
-    _kept_drafts,
-    _launch,
-    _parts,
-    _state,
-)
-from bakeoff.app._pages import page
+from bakeoff.app import _design_agent, _design_data, _design_judge, _design_save, _draft, _kept_drafts, _parts, _state
 from bakeoff.app._text import h, number
 from bakeoff.datasets import DatasetSpec, open_dataset
 from bakeoff.errors import BakeoffError, SpecError
@@ -65,7 +54,7 @@ def draw() -> None:
     st.session_state["design_settling"] = 0
     _remember(text)
     if len(st.session_state[_HISTORY]) > 1 or "draft" in st.query_params:
-        _kept_drafts.keep(text)
+        _kept_drafts.keep(text, _design_save.known_files())
     checked = _check(text, folder)
     if not by_hand and any(problem.key == "analysis.baseline" for problem in checked.problems):
         _other_baseline(draft, folder)
@@ -73,9 +62,9 @@ def draw() -> None:
     _note_variants(draft, checked)
     with side, st.container(key="design_side"):
         _planner(checked)
-        _actions(draft, text, checked, store)
+        _design_save.actions(draft, text, checked, store)
     with form:
-        _file(text, _target(draft, folder))
+        _design_save.file_section(text, _design_save.target(draft, folder))
 
 
 def _remember(text: str) -> None:
@@ -134,9 +123,11 @@ def _load(store: LocalStore) -> Draft:
     if pressed or "design_draft" not in st.session_state:
         try:
             kept = None if pressed else _kept_drafts.recall()  # the page was loaded again
-            source = (
-                _draft.from_yaml(kept) if kept else _source(str(chosen) if pressed else _EXAMPLE, files, runs, store)
-            )
+            if kept:
+                source = _draft.from_yaml(kept.text)
+                _design_save.recall_files(kept.files)
+            else:
+                source = _source(str(chosen) if pressed else _EXAMPLE, files, runs, store)
             st.session_state["design_draft"] = source
             st.session_state["design_generation"] = st.session_state.get("design_generation", 0) + 1
         except (BakeoffError, OSError) as problem:
@@ -150,6 +141,7 @@ def _source(chosen: str, files: dict[str, Path], runs: dict[str, Manifest], stor
     if chosen in files:
         path = files[chosen]
         draft = _draft.from_yaml(path.read_text(encoding="utf-8"), file=path)
+        _design_save.note_file(path)
         return _moved(draft, path.parent, _draft.experiment_folder(store))
     if chosen in runs:
         manifest = runs[chosen]
@@ -295,57 +287,3 @@ def _is_pass_rate(checked: Checked) -> bool:
         return False
     infos = [info for evaluator in experiment.evaluators for info in evaluator.metrics]
     return any(info.name == experiment.primary and info.score_kind == "binary" for info in infos)
-
-
-def _target(draft: Draft, folder: Path) -> Path:
-    return folder / f"{_draft.slug(str(draft.get('name') or 'experiment'))}.yaml"
-
-
-def _actions(draft: Draft, text: str, checked: Checked, store: LocalStore) -> None:
-    path = _target(draft, _draft.experiment_folder(store))
-    editor = _access.may("editor")
-    blocked = bool(checked.problems) or not editor
-    if st.button("Launch", type="primary", icon=":material/rocket_launch:", width="stretch", disabled=blocked):
-        _start(text, path, store)
-    if st.button("Save the file", icon=":material/save:", width="stretch", disabled=not editor):
-        _access.require("editor")
-        _draft.save(text, path)
-        st.toast(f"Saved as {path.name}", icon=":material/check:")
-    _state.html(_parts.wrap(f'<div class="bo-soft"><small>{h(path.parent.name)}/{h(path.name)}</small></div>'))
-
-
-def _start(text: str, path: Path, store: LocalStore) -> None:
-    _access.require("editor")
-    ready = _draft.check(text, folder=path.parent, store=store, check_keys=True)
-    if ready.problems:
-        for problem in ready.problems:
-            _state.html(_parts.error(problem))
-        return
-    _draft.save(text, path)
-    before = {manifest.run_id for manifest in store.runs()}
-    with st.spinner("Starting …"):
-        started = _launch.start(path, store.paths.root)
-        run_id = _launch.wait_for_run(store, before, started)
-    if run_id is None:
-        _state.html(_parts.error(f"the run did not start; its process said:\n{started.said()}"))
-        return
-    st.session_state["kept_run"] = run_id
-    st.switch_page(page("live"), query_params={"run": run_id})
-
-
-def _file(text: str, path: Path) -> None:
-    st.subheader("7  File")
-    if not path.exists():
-        st.code(text, language="yaml", wrap_lines=True)
-        return
-    before = path.read_text(encoding="utf-8", errors="replace").removeprefix(
-        "# yaml-language-server: $schema=experiment.schema.json\n"
-    )
-    lines = _draft.diff_lines(before, text)
-    if all(kind == "same" for kind, _ in lines):
-        st.caption("As it is saved.")
-        st.code(text, language="yaml", wrap_lines=True)
-        return
-    tags = {"same": ("", ""), "add": ("<ins>", "</ins>"), "cut": ("<del>", "</del>")}
-    body = "\n".join(f"{tags[kind][0]}{h(line) or ' '}{tags[kind][1]}" for kind, line in lines)
-    _state.html(_parts.wrap(f'<div class="bo-label">Changes to {h(path.name)}</div><pre>{body}</pre>'))
