@@ -238,3 +238,34 @@ def test_kept_drafts_are_bounded() -> None:
     for key in ("a", "b", "c"):
         assert drafts.put(key, f"name: {key}")
     assert [drafts.get(key) for key in ("long", "a", "b", "c")] == [None, None, "name: b", "name: c"]
+
+
+WRONG = [
+    {"memory": {"policy": "widow", "window": "many"}},
+    {"memory": ["a"], "context": {"policy": 3, "window": -1}},
+    {"retrieval": "handbook", "tools": ["search"], "limits": "none", "conversation": 7},
+    {"retrieval": {"corpus": "x", "method": 3, "top_k": "all", "chunk": {"by": "page", "size": 0}}},
+    {"tiers": "cheap first", "model": ["small"]},
+    {"tiers": [{"model": "small", "accept": "always"}, "large", None]},
+    {"route": [{"when": 3, "model": None}, "large"]},
+    {"pattern": {"name": "no such", "options": [1]}, "prompt": ["a"], "system": {"b": 1}},
+    {"pattern": {"name": "self_consistency", "k": "many"}},
+    {"pattern": {"name": "self_consistency", "k": 10_000}},
+    {"steps": "one, two"},
+    {"tools": {"search": {"python": 7}, "other": "x", 3: None}},
+]
+
+
+@pytest.mark.parametrize("agent", WRONG, ids=[", ".join(one) for one in WRONG])
+def test_a_wrong_agent_is_named_beside_its_form(
+    agent: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draft = {**example_draft(), "targets": {"agent": {"agent": {"model": "small", "prompt": "{{ message }}", **agent}}}}
+    draft.pop("prompts")
+    (tmp_path / "experiments").mkdir()
+    app = open_page("design", tmp_path / ".bakeoff", monkeypatch)
+    app.session_state["design_draft"] = draft
+    app.session_state["design_generation"] = 7
+    app.run()
+    assert "agent" in app.session_state["design_draft"]["targets"]
+    assert not app.exception, app.exception
