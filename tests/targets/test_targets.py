@@ -193,6 +193,22 @@ class TestCommand:
         error = await fails({"command": ["sh", "-c", "sleep 60 & wait"], "timeout_s": 0.2})
         assert error.kind == "timeout"
 
+    @pytest.mark.parametrize("command", [["yes"], ["sh", "-c", "yes >&2"]])
+    async def test_one_that_prints_without_end_neither_hangs_the_run_nor_fills_the_memory(
+        self, command: list[str]
+    ) -> None:
+        error = await asyncio.wait_for(fails({"command": command, "timeout_s": 0.3}), 30)
+        assert error.kind in ("timeout", "bad_response")
+
+    async def test_one_that_reads_nothing_of_a_large_input(self) -> None:
+        item = Item(id="i", inputs={"question": "x" * 1_000_000})
+        assert (await run({"command": ["echo", "done"]}, item=item)).output == "done"
+
+    async def test_inputs_that_are_no_plain_json(self) -> None:
+        item = Item(id="i", inputs={"n": 2**70, "text": "half \ud800"})
+        result = await run({"command": ["cat"], "output": "text"}, item=item)
+        assert json.loads(result.output) == item.inputs
+
     async def test_a_missing_program(self) -> None:
         assert "cannot start 'no-such-program'" in str(await fails({"command": ["no-such-program"]}))
 
@@ -204,6 +220,8 @@ async def server() -> AsyncIterator[str]:
             await asyncio.sleep(30)
         if request.path == "/error":
             return web.Response(status=int(request.query.get("status", "500")), text="key=s3cret was wrong")
+        if request.path == "/moved":
+            return web.Response(status=307, headers={"Location": request.query["to"]})
         if request.path == "/text":
             return web.Response(text="just text")
         body = await request.json() if request.can_read_body else dict(request.query)
@@ -256,6 +274,17 @@ class TestHttp:
             error = await fails({"http": {"url": url}})
             assert (error.kind, error.retryable) == (kind, retryable)
             assert "s3cret" not in str(error)
+
+    async def test_a_header_is_not_carried_to_where_the_endpoint_points(
+        self, server: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("MY_TOKEN", "s3cret")
+        elsewhere = server.replace("127.0.0.1", "localhost")
+        moved = f"{server}/moved?to={elsewhere}/x"
+        error = await fails({"http": {"url": moved, "headers": {"x-api-key": "${MY_TOKEN}"}}})
+        assert f"HTTP 307: the endpoint moved to '{elsewhere}/x'" in str(error)
+        assert "fix: write that address as `url`" in str(error)
+        assert (await run({"http": {"url": moved}})).output["seen"] == {"question": "2+2", "lang": "en"}
 
     async def test_no_such_path_says_what_is_there(self, server: str) -> None:
         error = await fails({"http": {"url": server, "response": "choices.0.content"}})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from bakeoff.errors import SpecError, TargetError
-from bakeoff.targets._text import compile_text
+from bakeoff.targets._text import compile_text, json_bytes
 from bakeoff.targets._types import TargetResult
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def lookup(data: Any, path: str) -> Any:
     for step in path.split("."):
         if isinstance(found, dict) and step in found:
             found = found[step]
-        elif isinstance(found, list) and step.lstrip("-").isdigit() and -len(found) <= int(step) < len(found):
+        elif isinstance(found, list) and re.fullmatch(r"-?[0-9]+", step) and -len(found) <= int(step) < len(found):
             found = found[int(step)]
         else:
             has = ", ".join(map(repr, list(found)[:8])) if isinstance(found, dict) else type(found).__name__
@@ -86,13 +86,14 @@ class HttpTarget:
                 self._url,
                 headers={"content-type": "application/json", **self._headers} if sends_body else self._headers,
                 params={key: render(values) for key, render in self._query.items()} or None,
-                data=orjson.dumps(body) if sends_body else None,
+                data=json_bytes(body) if sends_body else None,
+                allow_redirects=not self._headers and not self._secrets,  # else a key would go where nobody sent it
                 timeout=aiohttp.ClientTimeout(total=self._spec.timeout_s),
             ) as response:
                 raw = await response.content.read(_MAX_BYTES + 1)
                 while len(raw) <= _MAX_BYTES and not response.content.at_eof():
                     raw += await response.content.read(_MAX_BYTES + 1 - len(raw))
-                status = response.status
+                status, moved = response.status, response.headers.get("Location", "")
         except TimeoutError as error:
             message = f"no answer within {self._spec.timeout_s:g} s"
             raise TargetError(message, kind="timeout", retryable=True) from error
@@ -100,6 +101,14 @@ class HttpTarget:
             message = self._hide(f"{type(error).__name__}: {error}")
             raise TargetError(message, kind="connection", retryable=True) from None
         latency_ms = (time.perf_counter() - started) * 1000
+        if 300 <= status < 400:
+            # Without its query, where a key may stand.
+            place = self._hide(moved.partition("?")[0]) or "an address that it does not name"
+            raise TargetError(
+                f"HTTP {status}: the endpoint moved to {place[:300]!r}, where headers and keys are not sent unasked"
+                "\n    fix: write that address as `url`",
+                kind="bad_request",
+            )
         if status >= 400:
             raise TargetError(self._hide(f"HTTP {status}: {raw[:300].decode(errors='replace')}"), **_class_of(status))
         return TargetResult(output=self._pick(raw), latency_ms=latency_ms, route="http")
