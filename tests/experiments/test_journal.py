@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -69,3 +71,30 @@ def test_a_full_disk_is_said_plainly() -> None:
     with pytest.raises(StoreError, match="No space left on device; what was answered before is kept"):
         journal.append({"e": 1})
     os.close(journal._file)
+
+
+_FULL_THEN_NOT = """
+import resource, signal, sys
+from bakeoff.errors import StoreError
+from bakeoff.experiments.store._journal import Journal, read_journal
+from pathlib import Path
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+path = Path(sys.argv[1])
+journal = Journal(path)
+journal.append({"e": 1})
+resource.setrlimit(resource.RLIMIT_FSIZE, (60, resource.RLIM_INFINITY))
+try:
+    journal.append({"e": 2, "out": "x" * 200})
+except StoreError:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    journal.append({"e": 3})
+    journal.append({"e": 4})
+    journal.close()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no file size limits")
+def test_a_line_torn_by_a_full_disk_does_not_swallow_the_next(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", _FULL_THEN_NOT, str(tmp_path / "j")], check=True, timeout=60)
+    assert list(read_journal(tmp_path / "j")) == [{"e": 1}, {"e": 3}, {"e": 4}]

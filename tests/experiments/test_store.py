@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -8,6 +9,7 @@ import pytest
 
 from bakeoff.errors import StoreError
 from bakeoff.experiments import LocalStore, RunLock, execute, load_experiment, open_store
+from bakeoff.gateway import ModelRequest, ModelResponse, Usage
 
 from .support import Scripted, arithmetic
 
@@ -100,3 +102,16 @@ def test_a_store_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"cannot be written.*choose another with --store"):
         open_store(tmp_path / "file" / "store").paths.create()
+
+
+async def test_values_of_the_wrong_kind_do_not_keep_a_run_from_its_seal(store: LocalStore) -> None:
+    class Odd(Scripted):
+        async def complete(self, request: ModelRequest) -> ModelResponse:
+            usage = Usage(input_tokens=2**64 - 1, output_tokens=2**63)
+            return replace(await super().complete(request), fingerprint=123, usage=usage)  # type: ignore[arg-type]
+
+    experiment = load_experiment(arithmetic(2), cache_dir=store.paths.datasets)
+    manifest = await execute(experiment, store=store.paths, client=Odd())
+    assert manifest.status == "complete"
+    rows = store.trials(manifest.run_id, ["fingerprint", "input_tokens", "output_tokens", "output"]).to_pylist()
+    assert rows[0] == {"fingerprint": "123", "input_tokens": None, "output_tokens": None, "output": "0"}

@@ -132,6 +132,54 @@ async def test_refusals_and_arguments_as_objects_are_read(
     assert [call["function"]["arguments"] for call in got.tool_calls] == arguments
 
 
+HALF_A_PAIR = b'{"choices":[{"message":{"content":"so \\ud83d far"},"finish_reason":"stop"}]}'
+
+
+async def test_half_of_a_character_pair_does_not_lose_a_paid_answer(server: RawServer, transport: Transport) -> None:
+    # RFC 8259, section 8.2: such a string is JSON, and Python's `json` writes it.
+    async def answer(writer: Writer) -> None:
+        writer.write(whole(HALF_A_PAIR))
+
+    server.behaviour = answer
+    got = await transport.send(request(server))
+    assert got.text.startswith("so \ufffd")
+    assert got.text.endswith(" far")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"system_fingerprint": 7},
+        {"usage": {"prompt_tokens": 2**64 - 1, "completion_tokens": 2**63}},
+        {"usage": "many"},
+        {"tool_calls": ["f"]},
+        {"tool_calls": 5},
+        {"tool_calls": [{"id": 3, "function": "f"}]},
+        {"logprobs": {"content": "none"}},
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_fields_of_the_wrong_kind_cost_no_answer(
+    odd: dict[str, object], stream: bool, server: RawServer, transport: Transport
+) -> None:
+    said: dict[str, object] = {"content": "ok", **{key: odd[key] for key in odd if key == "tool_calls"}}
+    choice = {"delta" if stream else "message": said, "finish_reason": "stop"}
+    choice |= {key: odd[key] for key in odd if key == "logprobs"}
+    data = json.dumps({**odd, "choices": [choice]}).encode()
+
+    async def answer(writer: Writer) -> None:
+        writer.write(
+            CHUNKED + piece(b"data: " + data + b"\n\ndata: [DONE]\n\n") + b"0\r\n\r\n" if stream else whole(data)
+        )
+
+    server.behaviour = answer
+    got = await transport.send(request(server, stream=stream))
+    assert got.text == "ok"
+    assert got.fingerprint is None
+    assert got.usage.input_tokens < 100
+    assert all(isinstance(call["id"], str) for call in got.tool_calls)
+
+
 async def test_a_hang_ends_at_the_limit(server: RawServer, transport: Transport) -> None:
     server.behaviour = lambda _: asyncio.sleep(30)
     started = time.perf_counter()
@@ -227,6 +275,8 @@ async def test_a_redirect_is_not_followed_with_the_key(server: RawServer, transp
     server.behaviour = move
     error = await failure(transport, server)
     assert (error.kind, error.status) == ("bad_response", 307)
+    assert "it points to http://127.0.0.1:9\n" in str(error)
+    assert "set `api_base`" in str(error)
 
 
 async def test_a_cancelled_call_frees_its_connection(server: RawServer, transport: Transport) -> None:

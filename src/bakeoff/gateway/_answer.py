@@ -94,14 +94,24 @@ def _arguments(value: object) -> str:
     return json.dumps(value) if isinstance(value, dict) else "{}"
 
 
+def _calls(said: object) -> list[dict[str, Any]]:
+    """Return the entries of a list of tool calls that are any."""
+    return [call for call in said if isinstance(call, dict)] if isinstance(said, list) else []
+
+
+def _fingerprint(said: object) -> str | None:
+    return said if isinstance(said, str) and said else None
+
+
 def _tool_call(call: Mapping[str, Any]) -> dict[str, Any]:
-    function = call.get("function") or {}
+    function = call.get("function")
+    function = function if isinstance(function, dict) else {}
     arguments = function.get("arguments")
     return {
-        "id": call.get("id") or "",
+        "id": str(call.get("id") or ""),
         "type": "function",
         "function": {
-            "name": function.get("name") or "",
+            "name": str(function.get("name") or ""),
             "arguments": _arguments(arguments),
         },
     }
@@ -125,17 +135,18 @@ def read_completion(data: object) -> Draft:
     reasoning = message.get("reasoning_content") or message.get("reasoning")
     if reasoning is None:
         reasoning, text = _split_thought(text)
-    tool_calls = [_tool_call(call) for call in message.get("tool_calls") or ()]
+    tool_calls = [_tool_call(call) for call in _calls(message.get("tool_calls"))]
     finish = _finish(choices[0].get("finish_reason")) or "stop"
     logprobs = choices[0].get("logprobs")
+    content = logprobs.get("content") if isinstance(logprobs, dict) else None
     return Draft(
         text=text,
         model=str(data.get("model") or ""),
         finish_reason="tool_calls" if tool_calls and finish == "stop" else finish,
         tool_calls=tool_calls,
         reasoning=reasoning if isinstance(reasoning, str) and reasoning else None,
-        logprobs=logprobs.get("content") if isinstance(logprobs, dict) else None,
-        fingerprint=data.get("system_fingerprint"),
+        logprobs=content if isinstance(content, list) else None,
+        fingerprint=_fingerprint(data.get("system_fingerprint")),
         usage=data.get("usage"),
     )
 
@@ -171,19 +182,19 @@ class StreamDraft:
         """Take one chunk; return whether it held anything that the model wrote."""
         draft = self._draft
         draft.model = draft.model or str(chunk.get("model") or "")
-        draft.fingerprint = draft.fingerprint or chunk.get("system_fingerprint")
+        draft.fingerprint = draft.fingerprint or _fingerprint(chunk.get("system_fingerprint"))
         usage = chunk.get("usage")
         if isinstance(usage, dict):
             draft.usage = usage
         choices = chunk.get("choices")
-        if not choices or not isinstance(choices[0], dict):
+        if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
             return False
         choice: dict[str, Any] = choices[0]
         reason = _finish(choice.get("finish_reason"))
         if reason is not None and draft.finish_reason in {None, "stop"}:  # a trailing usage chunk may say "stop" again
             draft.finish_reason = reason
         logprobs = choice.get("logprobs")
-        if isinstance(logprobs, dict) and logprobs.get("content"):
+        if isinstance(logprobs, dict) and isinstance(logprobs.get("content"), list):
             self._logprobs.extend(logprobs["content"])
         delta = choice.get("delta")
         return self._add_delta(delta) if isinstance(delta, dict) else False
@@ -198,7 +209,7 @@ class StreamDraft:
         if isinstance(reasoning, str) and reasoning:
             self._reasoning.append(reasoning)
             wrote = True
-        for call in delta.get("tool_calls") or ():
+        for call in _calls(delta.get("tool_calls")):
             self._add_call(call)
             wrote = True
         return wrote
@@ -206,7 +217,8 @@ class StreamDraft:
     def _add_call(self, piece: Mapping[str, Any]) -> None:
         index = piece.get("index")
         call = self._calls.setdefault(index if isinstance(index, int) else 0, {"id": "", "name": "", "arguments": []})
-        function = piece.get("function") or {}
+        function = piece.get("function")
+        function = function if isinstance(function, dict) else {}
         call["id"] = call["id"] or piece.get("id") or ""
         call["name"] = call["name"] or function.get("name") or ""
         if function.get("arguments"):
@@ -229,11 +241,15 @@ class StreamDraft:
         return draft
 
 
+_MOST_TOKENS = 10**12
+"""A count beyond it is a mistake of the server, and would not fit into a table."""
+
+
 def _count(holder: object, *names: str) -> int:
     if holder and isinstance(holder, dict):
         for name in names:
             value = holder.get(name)
-            if isinstance(value, int) and value > 0:
+            if isinstance(value, int) and 0 < value <= _MOST_TOKENS:
                 return value
     return 0
 

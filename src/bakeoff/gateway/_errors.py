@@ -218,6 +218,8 @@ def from_status(
     said = " ".join(secrets.redact(detail[: 4 * _LONGEST_MESSAGE]).split())[:_LONGEST_MESSAGE]
     if not hint and kind == "auth":
         hint = "check the API key and what it may use"
+    if not hint and kind == "not_found":
+        hint = "check the name of the model, and `api_base` where you set one"
     message = f"{model!r} answered HTTP {status}: {said or 'no message'}"
     return ProviderError(
         f"{message}\n    fix: {hint}" if hint else message,

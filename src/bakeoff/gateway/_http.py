@@ -159,12 +159,15 @@ class HttpSession:
         return timeout_error(call.model, "complete answer", self._limits.timeout_s)
 
     def _refused(self, call: Call, body: bytes) -> Exception:
+        headers = call.lower_headers()
+        moved = headers.get("location", "") if 300 <= (call.status or 0) < 400 else ""
         return from_status(
             call.status or 0,
-            body.decode("utf-8", "replace"),
+            f"it points to {_origin(moved)}" if "://" in moved else body.decode("utf-8", "replace"),
             model=call.model,
-            headers=call.lower_headers(),
+            headers=headers,
             secrets=self._secrets,
+            hint="keys are not carried to another address: set `api_base` to the right one" if moved else "",
         )
 
     async def aclose(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
@@ -72,10 +73,24 @@ def _take(event: bytes, draft: StreamDraft, call: Call, secrets: Secrets) -> boo
 
 def _parse(body: bytes, call: Call, secrets: Secrets) -> Any:
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
+        return _loads(body)
+    except (ValueError, RecursionError):
         start = body[:400].decode("utf-8", "replace")
         raise bad_response(call.model, "a body that is not JSON", start, secrets, status=call.status) from None
+
+
+def _loads(body: bytes) -> Any:
+    """Parse JSON; half of a character pair, which Python's own servers send, becomes U+FFFD, `NaN` null.
+
+    Raises:
+        ValueError: It is not JSON.
+        RecursionError: It is nested too deeply.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        plain = json.dumps(json.loads(body, parse_constant=lambda _: None), ensure_ascii=False)
+        return orjson.loads(plain.encode("utf-8", "surrogatepass").decode("utf-8", "replace"))
 
 
 def _raise_for_error(data: Any, call: Call, secrets: Secrets) -> None:

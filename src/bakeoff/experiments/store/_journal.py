@@ -7,7 +7,6 @@ answered. A line that a power cut tore is cut off when the journal is opened aga
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING, Any, Literal
 
 from bakeoff.errors import StoreError
@@ -30,10 +29,12 @@ class Journal:
         sync: `every` line, each `second`, or `off`: when the file is pushed to the disk itself.
     """
 
+    _torn = False
+    """Whether the last line may lack its end."""
+
     def __init__(self, path: Path, *, sync: Literal["every", "second", "off"] = "second") -> None:
         self.path = path
         self._sync = sync
-        self._synced = time.monotonic()
         if path.exists():
             repair_journal(path)
         try:
@@ -48,13 +49,17 @@ class Journal:
             StoreError: The line could not be written whole: the disk is full or the file is gone.
         """
         line = dumps(event) + b"\n"
+        if self._torn:  # what a full disk left of the line before must not swallow this one
+            line = b"\n" + line
         try:
             written = os.write(self._file, line)
             while written < len(line):
                 written += os.write(self._file, line[written:])
             if self._sync == "every":
                 os.fsync(self._file)
+            self._torn = False
         except OSError as error:
+            self._torn = True
             raise StoreError(
                 f"the journal {str(self.path)!r} cannot be written: {error.strerror}; what was answered before "
                 "is kept. Make room, then `bakeoff resume` the run"

@@ -193,8 +193,30 @@ def _batch(rows: list[tuple[Any, ...]], columns: dict[str, str]) -> pa.RecordBat
 
     schema = _schema(columns)
     values = zip(*rows, strict=True) if rows else [()] * len(schema)
-    arrays = [column(entries, field.type) for entries, field in zip(values, schema, strict=True)]
+    arrays = [_column(entries, field) for entries, field in zip(values, schema, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _column(entries: Sequence[Any], field: pa.Field) -> pa.Array:
+    """Return a column; a value of the wrong kind, from a target of the user's own, must not keep a run from its seal."""
+    try:
+        return column(entries, field.type)
+    except (AttributeError, OverflowError, TypeError, ValueError):
+        return column([_fitted(value, str(field.type)) for value in entries], field.type)
+
+
+def _fitted(value: Any, kind: str) -> Any:
+    """Return a value as its column wants it, or None where it has no such form."""
+    if value is None or kind == "bool":
+        return value
+    if kind == "string":
+        return value if isinstance(value, str) else dumps(value).decode()
+    if not isinstance(value, int | float):
+        return None
+    if kind == "double":
+        return float(value)
+    bits = 31 if kind == "int32" else 63
+    return int(value) if abs(value) < 2**bits else None
 
 
 def _trial_row(event: dict[str, Any]) -> tuple[Any, ...]:
