@@ -36,7 +36,7 @@ from bakeoff.evaluators._protocol import (
     ScoreKind,
     ScoreValue,
 )
-from bakeoff.evaluators._redact import redact_secrets
+from bakeoff.evaluators._redact import describe_error, redact_secrets
 from bakeoff.evaluators._reference import needs_reference
 from bakeoff.evaluators._registry import (
     CatalogueEntry,
@@ -88,6 +88,7 @@ __all__ = [
     "compare_pairs",
     "conceal",
     "copy_bias",
+    "describe_error",
     "dress_answer",
     "evaluator",
     "evaluator_catalogue",

@@ -106,7 +106,7 @@ def begin_scoring(evaluator: Evaluator, context: EvaluatorContext) -> list[Score
         if inspect.isawaitable(result):
             return PendingScores(evaluator, result)
         return _finish(evaluator, result)
-    except Exception as error:  # noqa: BLE001 - user code: any failure is a missing score, never the end of the run
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - user code: any failure is a missing score, never the end of the run
         return _failed(evaluator, error)
 
 
@@ -124,7 +124,7 @@ class PendingScores:
     async def scores(self) -> list[Score]:
         try:
             return _finish(self._evaluator, await self._result)
-        except Exception as error:  # noqa: BLE001 - as in begin_scoring
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - as in begin_scoring
             return _failed(self._evaluator, error)
 
     def __await__(self) -> Any:

@@ -4,6 +4,7 @@ from bakeoff.gateway._budget import Spent
 from bakeoff.gateway._cache import CacheStats, ResponseCache
 from bakeoff.gateway._config import BudgetSpec, GatewaySpec, LimitsSpec, PriceSpec, RateLimitSpec
 from bakeoff.gateway._embed import EmbeddingClient, Embeddings, embedding_calls
+from bakeoff.gateway._errors import Secrets
 from bakeoff.gateway._gateway import Gateway
 from bakeoff.gateway._moderate import Moderation
 from bakeoff.gateway._pricing import BATCH_PRICE, Price, price_map_version, price_of
@@ -32,6 +33,7 @@ __all__ = [
     "RateLimitSpec",
     "ResponseCache",
     "Route",
+    "Secrets",
     "Spent",
     "Usage",
     "embedding_calls",

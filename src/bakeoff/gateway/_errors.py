@@ -31,6 +31,7 @@ __all__ = [
 _LONGEST_MESSAGE = 600
 _KEY_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL)", re.IGNORECASE)
 _SHAPES = (
+    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]{1,20}://)[^\s/@\"']{1,300}@"), r"\1***@"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}"), r"\1 ***"),
     (re.compile(r"\b(sk|pk|rk|gsk|xai|key|hf|r8|ghp|AIza|AKIA)[-_]?[A-Za-z0-9_-]{14,}"), "***"),
     (re.compile(r"(?i)([?&](?:api[-_]?key|key|token|access_token|sig|signature)=)[^&\s\"']+"), r"\1***"),

@@ -6,8 +6,11 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pydantic import ValidationError
+
 from bakeoff.errors import SpecError
 from bakeoff.experiments.run._messages import shared_messages
+from bakeoff.experiments.spec._spec import ExperimentSpec
 from bakeoff.experiments.store._journal import repair_journal
 from bakeoff.experiments.store._tables import JournalIndex
 from bakeoff.gateway import Spent
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from bakeoff.experiments.store._manifest import Manifest
     from bakeoff.experiments.store._paths import RunPaths
 
-__all__ = ["Resumed", "read_resumed"]
+__all__ = ["Resumed", "finished", "read_resumed"]
 
 
 class Finished(NamedTuple):
@@ -96,12 +99,13 @@ def read_resumed(paths: RunPaths, manifest: Manifest, experiment: Experiment, *,
         if needs_scores:
             resumed.unscored.append({**event, "msgs": asked})
         else:
-            resumed.finished.append(_finished(event, scores, experiment.primary))
+            resumed.finished.append(finished(event, scores, experiment.primary))
     resumed.spent = charges.total(manifest.seconds)
     return resumed
 
 
-def _finished(event: dict[str, Any], scores: list[list[Any]], primary: str) -> Finished:
+def finished(event: dict[str, Any], scores: list[list[Any]], primary: str) -> Finished:
+    """Return what counts of the event of a trial and its score rows."""
     paid = 0.0 if event.get("hit") else event.get("cost") or 0.0
     return Finished(
         index=event["k"],
@@ -191,8 +195,48 @@ def _check_same(manifest: Manifest, experiment: Experiment) -> None:
     else:
         changed = [name for name in now if now[name] != then[name]]
         differences += [f"the prompt of {name!r} was changed" for name in changed]
+    differences += _changed_sections(manifest, experiment)
     if differences:
         raise SpecError(
             f"the run {manifest.run_id!r} cannot go on: {'; '.join(differences)}. "
             "Restore what was changed, or start a new run"
         )
+
+
+_DECLARED = (
+    "models", "targets", "factors", "variants", "exclude", "repeats", "seed", "allocation", "evaluators", "guards",
+    "analysis",
+)  # fmt: skip
+"""Sections of a spec that say what is measured and how; the others may change from session to session."""
+_MAY_CHANGE = frozenset({"api_base", "api_key_env", "headers", "stream", "timeout_s", "url"})
+"""Within them: where something is served, and with which key."""
+
+
+def _changed_sections(manifest: Manifest, experiment: Experiment) -> list[str]:
+    try:
+        then = _as_data(ExperimentSpec.model_validate(manifest.spec))
+    except ValidationError:  # written by another version: its own words cannot be held against these
+        return []
+    now = _as_data(experiment.spec)
+    pairs = ((name, then.get(name), now.get(name)) for name in _DECLARED)
+    return [f"`{name}` {_difference(before, after)}" for name, before, after in pairs if before != after]
+
+
+def _as_data(spec: ExperimentSpec) -> dict[str, Any]:
+    data = spec.model_dump(mode="json", exclude_defaults=True, by_alias=True, include=set(_DECLARED))
+    return {name: _without_places(section) for name, section in data.items()}
+
+
+def _without_places(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_places(entry) for key, entry in value.items() if key not in _MAY_CHANGE}
+    return [_without_places(entry) for entry in value] if isinstance(value, list) else value
+
+
+def _difference(then: Any, now: Any) -> str:
+    if isinstance(then, dict) and isinstance(now, dict):
+        names = [name for name in {**then, **now} if then.get(name) != now.get(name)]
+        return f"differs in {', '.join(names)}"
+    after = "left out" if now is None else str(now)
+    before = "its default" if then is None else str(then)
+    return "differs" if len(after + before) > 200 else f"is {after}, the run began with {before}"

@@ -17,14 +17,14 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from bakeoff.errors import BudgetExceeded, ProviderError, StoreError, TargetError
-from bakeoff.evaluators import EvaluatorContext, begin_scoring, conceal, finish_scoring, score_trial
+from bakeoff.errors import BakeoffError, BudgetExceeded, ProviderError, StoreError, TargetError
+from bakeoff.evaluators import EvaluatorContext, begin_scoring, conceal, describe_error, finish_scoring, score_trial
 from bakeoff.experiments._json import dumps
 from bakeoff.experiments.run._allocation import Round, open_allocation
 from bakeoff.experiments.run._charges import Charges
 from bakeoff.experiments.run._messages import MessageKeeper
 from bakeoff.experiments.run._progress import Progress, Tally
-from bakeoff.experiments.run._resume import Resumed, read_resumed
+from bakeoff.experiments.run._resume import Resumed, finished, read_resumed
 from bakeoff.experiments.run._seal import seal_run
 from bakeoff.experiments.run._trial import context_of_event, failed_event, score_rows, scores_event, trial_event
 from bakeoff.experiments.spec._guards import Guards, keep_answer
@@ -39,7 +39,7 @@ from bakeoff.experiments.store._manifest import (
     write_manifest,
 )
 from bakeoff.experiments.store._paths import RunLock, StorePaths, new_run_id
-from bakeoff.gateway import Gateway
+from bakeoff.gateway import Gateway, Secrets
 from bakeoff.targets import PromptTarget, TargetFactory
 
 if TYPE_CHECKING:
@@ -157,6 +157,7 @@ class Session:
         self._gateway: Gateway | None = None
         self._guards: Guards | None = None
         self._messages = MessageKeeper(experiment.spec.repeats)
+        self._secrets = Secrets(os.environ)
 
     async def run(self, client: ModelClient | None, *, handle_signals: bool) -> Manifest:
         """Do what is left of the run, and seal it."""
@@ -331,6 +332,11 @@ class Session:
                 await asyncio.sleep(wait_s * self._jitter.random())
                 if self.steering.draining:
                     raise
+            except BakeoffError:
+                raise
+            except Exception as error:  # one item that a target of ours stumbles over is one failed trial
+                message = f"an error in Bakeoff itself: {describe_error(error)}"
+                raise TargetError(message, kind="unknown") from error
             else:
                 return result if attempt == 1 else replace(result, attempts=attempt)
         raise AssertionError("attempts is at least 1")
@@ -343,7 +349,8 @@ class Session:
         except TargetError as error:
             if error.kind == "budget":  # refused before it was sent, for instance for want of a price
                 raise BudgetExceeded(str(error)) from error
-            message, trace = str(error), list(error.trace)
+            # A program or a function may quote its environment.
+            message, trace = self._secrets.redact(str(error)), list(error.trace)
             if self._guards is not None:
                 message, trace = conceal(message), conceal(trace)
             self._fail(trial, error.kind, message, trace)
@@ -415,22 +422,36 @@ class Session:
         if not pending:
             return
         items = {item.id: item for item in self.experiment.dataset.get([event["i"] for event in pending])}
-        slots = asyncio.Semaphore(self.concurrency)
+        events = iter(pending)
 
-        async def score(event: dict[str, Any]) -> None:
-            async with slots:
-                if self.steering.draining:
-                    return
-                asked = event["msgs"]
-                context = context_of_event(event, items[event["i"]], asked=asked, client=self.client)
-                scores: list[Score] = await score_trial(self.experiment.evaluators, context)
-                self.journal.append(scores_event(event, scores))
-                self.tally.answered(event["v"], scores, None)
+        async def work() -> None:
+            try:
+                for event in events:
+                    if self.steering.draining:
+                        return
+                    await self._score_again(event, items[event["i"]])
+            except BudgetExceeded as error:
+                self.steering.drain(str(error))
+            except Exception as error:  # noqa: BLE001 - as in `_work`
+                self._error = self._error or error
+                self.steering.stop(f"{type(error).__name__}: {error}")
 
-        try:
-            await asyncio.gather(*(score(event) for event in pending))
-        except BudgetExceeded as error:
-            self.steering.drain(str(error))
+        workers = [asyncio.create_task(work()) for _ in range(min(self.concurrency, len(pending)))]
+        everything, stop = asyncio.gather(*workers), asyncio.create_task(self.steering.now.wait())
+        await asyncio.wait({everything, stop}, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+
+    async def _score_again(self, event: dict[str, Any], item: Item) -> None:
+        context = context_of_event(event, item, asked=event["msgs"], client=self.client)
+        scores: list[Score] = await score_trial(self.experiment.evaluators, context)
+        scored = scores_event(event, scores)
+        self.journal.append(scored)
+        self.tally.answered(event["v"], scores, None)
+        # The allocation decides from it as if the session before had scored it.
+        self.resumed.finished.append(finished(event, scored["s"], self.experiment.primary))
 
     async def _tick(self) -> None:
         control = Control(self.paths)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bakeoff.errors import StoreError
-from bakeoff.experiments.store._manifest import write_manifest
+from bakeoff.experiments.store._manifest import push_to_disk, write_manifest
 from bakeoff.experiments.store._tables import JournalIndex, empty_tables
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def seal_run(paths: RunPaths, manifest: Manifest, *, stopped_because: str | None
                 counts.update(_counts(trials, scores))
                 cost += _paid(trials) + sum(value for value in scores.column("cost_usd").to_pylist() if value)
         for source, target in zip(temporary, (paths.trials, paths.scores), strict=True):
+            push_to_disk(source)  # the journal is removed soon: from then on they are all there is
             source.replace(target)
     except OSError as error:
         for path in temporary:

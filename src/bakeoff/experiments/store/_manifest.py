@@ -30,6 +30,7 @@ __all__ = [
     "VariantInfo",
     "manifest_of",
     "order_after",
+    "push_to_disk",
     "read_manifest",
     "write_atomically",
     "write_manifest",
@@ -239,18 +240,47 @@ def read_manifest(path: Path) -> Manifest:
         raise StoreError(f"the manifest {str(path)!r} is damaged: {error}") from None
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old or the new content, never half of it."""
+def write_atomically(path: Path, content: bytes, *, durable: bool = False) -> None:
+    """Write a file so that a reader sees the old or the new content, never half of it.
+
+    Args:
+        path: The file.
+        content: All of it.
+        durable: Return only when it would survive a power cut.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         Path(temporary).replace(path)
+        if durable:
+            push_to_disk(path.parent)
     except OSError as error:
         Path(temporary).unlink(missing_ok=True)
         raise StoreError(f"{str(path)!r} cannot be written: {error.strerror}") from error
 
 
+def push_to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder, would survive a power cut.
+
+    Raises:
+        OSError: The disk refuses.
+    """
+    if path.is_dir() and os.name == "nt":
+        return  # a folder cannot be opened there
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def write_manifest(path: Path, manifest: Manifest) -> None:
-    """Write a manifest."""
-    write_atomically(path, dumps(manifest.model_dump(mode="json")))
+    """Write a manifest; without it a journal cannot be read, so it is as durable as one."""
+    write_atomically(path, dumps(manifest.model_dump(mode="json")), durable=True)

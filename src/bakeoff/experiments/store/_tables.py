@@ -198,7 +198,7 @@ def _batch(rows: list[tuple[Any, ...]], columns: dict[str, str]) -> pa.RecordBat
 
 
 def _column(entries: Sequence[Any], field: pa.Field) -> pa.Array:
-    """Return a column; a value of the wrong kind, from a target of the user's own, must not keep a run from its seal."""
+    """Return a column; a value of the wrong kind, from a target of the user, must not keep a run from its seal."""
     try:
         return column(entries, field.type)
     except (AttributeError, OverflowError, TypeError, ValueError):
