@@ -66,7 +66,8 @@ async def test_what_is_scored_late_decides_as_if_it_were_scored_at_once(store: L
     judge = tmp_path / "mine.py"
     allocation = {"method": "sequential", "batch": 10, "min_items": 20}
     spec = arithmetic(60, evaluators=[{"python": "mine.py:judge"}], allocation=allocation)
-    works = "async def judge(output, variant, item_id):\n    return (5.0 if variant == 'steps' else int(item_id[1:]) % 7 / 3)\n"
+    score = "5.0 if variant == 'steps' else int(item_id[1:]) % 7 / 3"
+    works = f"async def judge(output, variant, item_id):\n    return {score}\n"
     judge.write_text(works)
     at_once = await execute(prepare(store, spec, base_dir=tmp_path), store=store.paths, client=Scripted())
     assert [one["verdict"] for one in at_once.decisions] == ["better"]
@@ -163,7 +164,7 @@ async def test_everything_is_on_the_disk_before_the_journal_goes(
     really, remove = os.fsync, Path.unlink
 
     def fsync(handle: int) -> None:
-        pushed.append(Path(os.readlink(f"/proc/self/fd/{handle}")).name.strip(".").partition(".json.")[0])
+        pushed.append(Path(f"/proc/self/fd/{handle}").readlink().name.strip(".").partition(".json.")[0])
         really(handle)
 
     def unlink(path: Path, missing_ok: bool = False) -> None:

@@ -283,7 +283,7 @@ def _missing(evaluator: Evaluator, error: str, details: Mapping[str, Any] | None
     ]
 
 
-def _failed(evaluator: Evaluator, error: Exception) -> list[Score]:
+def _failed(evaluator: Evaluator, error: BaseException) -> list[Score]:
     """Turn an exception into missing scores. Our own messages stand for themselves; others name their type."""
     if isinstance(error, ProviderError):
         details = {"error_kind": error.kind, "retryable": error.retryable}
