@@ -85,8 +85,8 @@ def rouge(left: str, right: str, n: str) -> float:
         grams = [Counter(tuple(one[i : i + size]) for i in range(len(one) - size + 1)) for one in (given, wanted)]
         common = sum(min(count, grams[1][gram]) for gram, count in grams[0].items())
         of_given, of_wanted = (sum(one.values()) for one in grams)
-    if not of_given and not of_wanted:
-        return 1.0
+    if not of_given and not of_wanted:  # rouge-score gives 0.0, also for equal texts; here equal texts always give 1
+        return float(given == wanted)
     return 2 * common / (of_given + of_wanted)
 
 

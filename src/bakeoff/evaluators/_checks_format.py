@@ -93,7 +93,7 @@ class XmlValid(FormatCheck):
     def measure(self, context: EvaluatorContext) -> Finding:
         from xml.parsers import expat
 
-        parser = expat.ParserCreate()
+        parser = expat.ParserCreate("utf-8")  # the text is decoded already, whatever its head declares
         roots: list[str] = []
 
         def refuse(*_: Any) -> None:
@@ -118,6 +118,8 @@ class XmlValid(FormatCheck):
 class YamlValid(FormatCheck):
     """Check that the output is YAML, and a mapping or list rather than a bare sentence.
 
+    Several documents (between `---`) may follow each other; each must be one.
+
     Value:
         Pass or fail; the reason says where it breaks. Tags that would build Python objects fail.
 
@@ -133,6 +135,7 @@ class YamlValid(FormatCheck):
         'it is a single value, not a mapping or list'
     """
 
+    version: ClassVar[str] = "2"  # 2: several documents
     languages: ClassVar[tuple[str, ...]] = ("yaml", "yml")
 
     type: Literal["any", "mapping", "list", "structure"] = "structure"
@@ -147,18 +150,19 @@ class YamlValid(FormatCheck):
         try:
             if _yaml_depth(text, loader) > _DEEPEST:
                 return Finding(False, f"nested deeper than {_DEEPEST} levels")
-            value = yaml.load(text, Loader=loader)  # noqa: S506 - a safe loader either way
+            values = list(yaml.load_all(text, Loader=loader))
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark
             where = f": line {mark.line + 1}, column {mark.column + 1}" if mark else ""
             return Finding(False, f"{error.problem or error.context}{where}")
         except (yaml.YAMLError, ValueError, RecursionError, OverflowError, TypeError) as error:
             return Finding(False, str(error).partition("\n")[0] or type(error).__name__)
-        kind = "mapping" if isinstance(value, dict) else "list" if isinstance(value, list) else "single value"
-        if self.type == "structure" and kind == "single value":
-            return Finding(False, "it is a single value, not a mapping or list")
-        if self.type in ("mapping", "list") and kind != self.type:
-            return Finding(False, f"it is a {kind}, not a {self.type}")
+        for value in values or [None]:
+            kind = "mapping" if isinstance(value, dict) else "list" if isinstance(value, list) else "single value"
+            if self.type == "structure" and kind == "single value":
+                return Finding(False, "it is a single value, not a mapping or list")
+            if self.type in ("mapping", "list") and kind != self.type:
+                return Finding(False, f"it is a {kind}, not a {self.type}")
         return Finding(True)
 
 
@@ -208,7 +212,7 @@ class CsvValid(FormatCheck):
 
     @override
     def measure(self, context: EvaluatorContext) -> Finding:
-        text = self.document(context).strip("\r\n")
+        text = self.document(context).removeprefix("\ufeff").strip("\r\n")
         try:
             rows = [
                 row for row in csv.reader(io.StringIO(text, newline=""), delimiter=self.delimiter, strict=True) if row
@@ -319,9 +323,8 @@ class HtmlValid(FormatCheck):
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"(?:{_LABEL}\.)+(?:[a-z]{{2,63}}|xn--[a-z0-9-]{{2,59}})", re.IGNORECASE)
-_EMAIL = re.compile(
-    rf"[a-z0-9!#$%&'*+/=?^_`{{|}}~-]{{1,64}}(?:\.[a-z0-9!#$%&'*+/=?^_`{{|}}~-]{{1,64}})*@{_HOST.pattern}", re.IGNORECASE
-)
+_ATOM = r"(?:[a-z0-9!#$%&'*+/=?^_`{|}~-]|[^\W\x00-\x7f])+"
+_MAILBOX = re.compile(rf"{_ATOM}(?:\.{_ATOM})*", re.IGNORECASE)
 
 
 def is_host(host: str) -> bool:
@@ -377,7 +380,7 @@ class UrlValid(OutputCheck):
             return Finding(False, "it holds characters that a URL may not hold")
         if parts.scheme not in self.schemes:
             return Finding(False, f"the scheme is {preview(parts.scheme)}, not {' or '.join(self.schemes)}")
-        if not is_host(host) or port == 0:
+        if not is_host(host.removesuffix(".")) or port == 0:
             return Finding(False, f"{preview(host)} is no host")
         return Finding(True)
 
@@ -387,7 +390,8 @@ class EmailValid(OutputCheck):
     r"""Check that the output is one e-mail address. Nothing is sent.
 
     Value:
-        Pass or fail. Quoted local parts and bare IP hosts, which the standard allows and nobody has, fail.
+        Pass or fail. Letters of any script pass (RFC 6531). Quoted local parts and bare IP hosts, which the standard
+        allows and nobody has, fail.
 
     Missing when:
         There is no output.
@@ -401,10 +405,13 @@ class EmailValid(OutputCheck):
         True
     """
 
+    version: ClassVar[str] = "2"  # 2: letters of any script
     family: ClassVar[Family] = "check"
 
     @override
     def measure(self, context: EvaluatorContext) -> Finding:
         text = self.text(context).strip()
-        good = len(text) <= 254 and text.find("@") <= 64 and _EMAIL.fullmatch(text) is not None
+        mailbox, _, host = text.rpartition("@")
+        good = len(text) <= 254 and len(mailbox) <= 64 and _MAILBOX.fullmatch(mailbox) is not None
+        good = good and "." in host and not host.replace(".", "").isdigit() and is_host(host)
         return Finding(good, None if good else f"{preview(text)} is no e-mail address")

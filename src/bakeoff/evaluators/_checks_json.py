@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -11,9 +12,10 @@ from pydantic import Field, NonNegativeFloat, PrivateAttr, ValidationInfo, model
 from typing_extensions import override
 
 from bakeoff.evaluators._base import Finding, OutputCheck, ReferenceCheck
+from bakeoff.evaluators._json_align import align_lists, flatten_json
 from bakeoff.evaluators._protocol import CannotScoreError, EvaluatorContext, Family, ScoreKind
 from bakeoff.evaluators._registry import evaluator
-from bakeoff.evaluators._text import Normalisation, as_text, find_json, normalise, parse_json, preview
+from bakeoff.evaluators._text import Normalisation, find_json, normalise, parse_json, preview
 
 if TYPE_CHECKING:
     from typing import Self
@@ -167,7 +169,8 @@ class JsonMatch(ReferenceCheck):
     """Compare a JSON output with the expected JSON, field by field.
 
     Both sides are flattened to leaves (`$.items[0].price`); a leaf agrees when its value is equal, numbers within
-    `tolerance`, texts after `normalise`. Extra fields of the output count as disagreements unless `extra` is set.
+    `tolerance`, texts after `normalise`. Extra fields of the output count as disagreements unless `extra` is set. With
+    `ordered: false` every expected entry of a list is set against the entry that is most like it.
 
     Value:
         0 to 1: agreeing leaves over all leaves of either side (1 for two empty values). `all: true` gives pass or
@@ -189,10 +192,11 @@ class JsonMatch(ReferenceCheck):
 
     family: ClassVar[Family] = "check"
     score_kind: ClassVar[ScoreKind] = "bounded"
+    version: ClassVar[str] = "2"  # 2: `*` in paths, keys with dots, entries of unordered lists set against their like
     shorthand: ClassVar[str | None] = "fields"
 
     fields: list[str] = Field(default_factory=list)
-    """Dotted paths to compare (`address.city`); everything when omitted."""
+    """Dotted paths to compare (`address.city`, `items.*.price`); everything when omitted."""
     ignore: list[str] = Field(default_factory=list)
     """Dotted paths to leave out, with all below them."""
     extra: Literal["fail", "allow"] = "fail"
@@ -213,15 +217,22 @@ class JsonMatch(ReferenceCheck):
         return "binary" if self.all else "bounded"
 
     def _leaves(self, value: Any) -> dict[str, Any]:
-        leaves: dict[str, Any] = {}
-        _flatten(value, "$", leaves, ordered=self.ordered)
-        keep = [_pointer(path) for path in self.fields]
-        drop = [_pointer(path) for path in self.ignore]
+        leaves = flatten_json(value)
+        keep, drop = self.places
+        if not keep and not drop:
+            return leaves
+        dotted = {path: _dotted(path) for path in leaves}
         return {
             path: leaf
             for path, leaf in leaves.items()
-            if (not keep or any(_below(path, one) for one in keep)) and not any(_below(path, one) for one in drop)
+            if (not keep or any(one.match(dotted[path]) for one in keep))
+            and not any(one.match(dotted[path]) for one in drop)
         }
+
+    @cached_property
+    def places(self) -> tuple[list[re.Pattern[str]], list[re.Pattern[str]]]:
+        """What `fields` and `ignore` stand for."""
+        return [_place(path) for path in self.fields], [_place(path) for path in self.ignore]
 
     def _agree(self, given: Any, wanted: Any) -> bool:
         if isinstance(given, bool) or isinstance(wanted, bool):
@@ -241,9 +252,12 @@ class JsonMatch(ReferenceCheck):
         except ValueError as error:
             raise CannotScoreError(f"the expected value {preview(expected)} is not JSON: {error}") from None
         try:
-            given = self._leaves(read_json(self.output(context), extract=True))
+            given_value = read_json(self.output(context), extract=True)
         except ValueError as error:
             return Finding(False if self.all else 0.0, f"not JSON: {error}")
+        if not self.ordered:
+            given_value = align_lists(given_value, wanted_value, self._agree)
+        given = self._leaves(given_value)
         wanted = self._leaves(wanted_value)
         if not wanted:
             raise CannotScoreError(f"the expected value has none of the fields {', '.join(self.fields) or '(any)'}")
@@ -262,23 +276,11 @@ class JsonMatch(ReferenceCheck):
         return Finding(value, reason or None, details)
 
 
-def _pointer(path: str) -> str:
-    return "$" + "".join(f"[{step}]" if step.isdigit() else f".{step}" for step in path.removeprefix("$.").split("."))
+def _place(path: str) -> re.Pattern[str]:
+    steps = path.removeprefix("$.").split(".")
+    return re.compile(r"\$\." + r"\.".join("[^.]*" if step == "*" else re.escape(step) for step in steps) + r"(?:\.|$)")
 
 
-def _below(path: str, top: str) -> bool:
-    return path == top or path.startswith((f"{top}.", f"{top}["))
-
-
-def _flatten(value: Any, path: str, into: dict[str, Any], *, ordered: bool) -> None:
-    """Collect leaves; an empty list or object is a leaf of its own. Works on a stack: depth cannot overflow."""
-    stack: list[tuple[str, Any]] = [(path, value)]
-    while stack:
-        here, node = stack.pop()
-        if isinstance(node, dict) and node:
-            stack += [(f"{here}.{key}", child) for key, child in reversed(node.items())]
-        elif isinstance(node, list) and node:
-            children = node if ordered else sorted(node, key=as_text)
-            stack += [(f"{here}[{index}]", child) for index, child in reversed(list(enumerate(children)))]
-        else:
-            into[here] = node
+def _dotted(path: str) -> str:
+    """Write `$.a[0]["b.c"]` as `$.a.0.b.c`, the way users write paths."""
+    return re.sub(r"\[\"?((?:[^\"\]\\]|\\.)*)\"?\]", r".\1", path)

@@ -18,7 +18,9 @@ from bakeoff.evaluators._text import Normalisation, normalise, preview
 __all__ = ["LabelMatch", "OneOf"]
 
 _NEGATED = re.compile(
-    r"(?:\b(?:not|no|never|non|neither|nor|without)|n[’']t)[\s-]+(?:(?:a|an|the|really|clearly)\s+)?[\"'*_`]*$",
+    r"(?:\b(?:not|no|never|non|neither|nor|without|cannot|hardly|far\s+from)|n[’']t)[\s-]+"
+    r"(?:(?:an?|the|at\s+all|really|clearly|very|quite|exactly|particularly|entirely|be(?:\s+(?:called|considered))?)\s+){0,3}"
+    r"[\"'*_`]*$",
     re.IGNORECASE,
 )
 
@@ -65,7 +67,7 @@ class LabelMatch(ReferenceCheck):
 
     The whole output is tried first. Otherwise labels are looked for as whole words; an output that names several
     different labels is no answer (`pick: only`), unless the first or the last is to count. A label after "not", "no",
-    "isn't" or the like is not named.
+    "isn't", "hardly" or the like is not named.
 
     Value:
         Pass or fail; the label that was read and the expected one are in the details, for a confusion matrix.
@@ -85,6 +87,7 @@ class LabelMatch(ReferenceCheck):
     """
 
     family: ClassVar[Family] = "check"
+    version: ClassVar[str] = "2"  # 2: more negations, scripts without spaces
     shorthand: ClassVar[str | None] = "labels"
 
     labels: list[str] = Field(default_factory=list)
@@ -136,7 +139,7 @@ class LabelMatch(ReferenceCheck):
                 end = start + len(word)
                 if not any(start < other_end and other_start < end for other_start, other_end in taken):
                     taken.append((start, end))
-                    if not _NEGATED.search(text, max(0, start - 30), start):
+                    if not _NEGATED.search(text, max(0, start - 50), start):
                         found.append((start, label))
         found.sort()
         if not found:

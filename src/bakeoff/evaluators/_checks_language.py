@@ -11,37 +11,43 @@ from typing_extensions import override
 
 from bakeoff.evaluators._base import Finding, OutputCheck
 from bakeoff.evaluators._protocol import CannotScoreError, EvaluatorContext, Family, MetricInfo, ScoreKind
+from bakeoff.evaluators._refusals import find_refusal
 from bakeoff.evaluators._registry import evaluator
 from bakeoff.evaluators._text import preview, split_sentences, split_words
 
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["Language", "Readability", "Refusal", "guess_language", "looks_like_refusal"]
+__all__ = ["Language", "Readability", "Refusal", "guess_language"]
 
 _COMMON: dict[str, frozenset[str]] = {
     code: frozenset(words.split())
     for code, words in {
         "en": "the of and to in is that it for was with as his on be at by had not are but from have they this which "
         "you or her she there were been their what would will can your we if more when who a he so how much many each "
-        "i do does did than then my after all also only some no has per them him its into out up about one",
+        "i do does did than then my after all also only some no has per them him its into out up about one "
+        "hello please thank thanks very over",
         "de": "der die das und ist nicht ein eine zu den mit von sich des auf für im dem als auch es an werden aus er "
-        "hat dass sie nach wird bei einer um am sind noch wie einem über so zum kann aber oder wir ich",
+        "hat dass sie nach wird bei einer um am sind noch wie einem über so zum kann aber oder wir ich "
+        "bin hat vielen dank für ihre ihnen bitte guten wie geht",
         "fr": "le la les de des et est un une que qui dans pour pas sur au avec il elle ce cette sont par plus ne se "
-        "du en nous vous mais ou comme aux ont été leur être fait je",
+        "du en nous vous mais ou comme aux ont été leur être fait je "
+        "bonjour merci votre vos très beaucoup comment allez aujourd hui",
         "es": "el la los las de que y en un una es por con no para se su del lo como más pero sus le ya o este sí "
-        "porque esta entre cuando muy sin sobre también hasta hay donde son fue al",
+        "porque esta entre cuando muy sin sobre también hasta hay donde son fue al "
+        "hola gracias cómo estás mucho qué te me",
         "it": "il lo la gli le di che è e un una per non in con del della sono si da al come più ma anche ha nel "
-        "alla questo questa dei delle io ci o se perché molto cosa essere",
+        "alla questo questa dei delle io ci o se perché molto cosa essere ciao grazie mille molto il tuo",
         "pt": "o a os as de que e em um uma é para com não por mais do da no na se dos das como mas ao ele ela foi "
-        "são à também pela pelo até isso ou muito já eu você está",
+        "são à também pela pelo até isso ou muito já eu você está obrigado olá sua seu",
         "nl": "de het een en van is dat niet te in op met voor zijn die er aan ook om als maar bij door naar wordt "
-        "hij ze wij ik je kan nog worden dan heeft over uit deze dit was",
+        "hij ze wij ik je kan nog worden dan heeft over uit deze dit was dank hartelijk uw hallo u",
         "sv": "och att det som en är av för med på den till inte ett om har de jag var vi kan men så han hon från "
-        "eller sig när ska också efter nu mycket",
+        "eller sig när ska också efter nu mycket tack så huvudstad vad hej är",
         "pl": "i w nie na się z do to że jest o jak ale po co za od tak czy przez jego są ma być może już tylko oraz "
-        "dla które który",
-        "tr": "bir ve bu da de için ile çok ne daha gibi en olarak var ama o olan kadar sonra mi değil ben sen biz",
+        "dla które który dziękuję bardzo pomoc dzień dobry proszę",
+        "tr": "bir ve bu da de için ile çok ne daha gibi en olarak var ama o olan kadar sonra mi değil ben sen biz "
+        "teşekkür ederim merhaba çok lütfen",
     }.items()
 }
 _SCRIPTS = (
@@ -56,6 +62,8 @@ _SCRIPTS = (
     ("hi", re.compile(r"[\u0900-\u097f]")),
     ("th", re.compile(r"[\u0e00-\u0e7f]")),
 )
+_NO_PROSE = re.compile(r"https?://\S+|```.*?(?:```|\Z)", re.DOTALL)
+"""Addresses and code, whose words are of no language."""
 _LETTER = re.compile(r"[^\W\d_]")
 LANGUAGES = tuple(sorted({*_COMMON, *(code for code, _ in _SCRIPTS)}))
 """Languages that can be told apart."""
@@ -74,7 +82,7 @@ def guess_language(text: str) -> tuple[str | None, float]:
         >>> guess_language("Der Hund und die Katze sind nicht im Haus.")[0]
         'de'
     """
-    text = text[:20_000]
+    text = _NO_PROSE.sub(" ", text[:20_000])
     letters = len(_LETTER.findall(text))
     if not letters:
         return None, 0.0
@@ -99,7 +107,8 @@ class Language(OutputCheck):
 
     A simple guess: by script for Arabic, Chinese, Greek, Hebrew, Hindi, Japanese, Korean, Russian, Thai, Ukrainian;
     by the fifty or so commonest words for Dutch, English, French, German, Italian, Polish, Portuguese, Spanish,
-    Swedish, Turkish. Other languages are taken for the nearest of these; text of under ten words is often undecided.
+    Swedish, Turkish. Addresses and code blocks do not count. Other languages are taken for the nearest of these
+    (Persian for Arabic, Bulgarian for Russian); text of under ten words is often undecided.
 
     Value:
         Pass or fail with `is`, else the code of the language as a label.
@@ -118,6 +127,7 @@ class Language(OutputCheck):
     """
 
     family: ClassVar[Family] = "check"
+    version: ClassVar[str] = "2"  # 2: more common words; addresses and code do not count
     score_kind: ClassVar[ScoreKind] = "label"
     higher_is_better: ClassVar[bool | None] = None
     shorthand: ClassVar[str | None] = "language"
@@ -253,39 +263,13 @@ class Readability(OutputCheck):
         return Finding(not (low or high), f"{self.formula} {value:.1f}", {self.formula: value})
 
 
-_REFUSAL = re.compile(
-    r"\bI(?:\s+am|[’']m)\s+(?:so\s+|very\s+)?(?:sorry|afraid),?\s+(?:but\s+)?(?:that\s+)?I\s+(?:can|could|am|[’']m|do|won)"
-    r"|\bI\s+(?:cannot|can[’']t|can\s+not|won[’']t|will\s+not|am\s+unable\s+to|[’']m\s+unable\s+to|am\s+not\s+able\s+to|"
-    r"[’']m\s+not\s+able\s+to|must\s+decline|have\s+to\s+decline|refuse)\s*(?:to\s+)?"
-    r"(?:help(?!\s+but)|assist|provide|fulfil|fulfill|comply|answer|do\s+that|create|generate|write|discuss|support|share|engage|"
-    r"continue|offer|give(?!\s+up)|respond|participate|produce|complete|this|that|your|with)"
-    r"|\bI[’']m\s+(?:unable|not\s+able)\s+to\s+(?:help|assist|provide|fulfil|comply|answer|create|generate|write|discuss)"
-    r"|\bI\s+(?:must|have\s+to)\s+(?:respectfully\s+)?decline|\bI\s+don[’']t\s+feel\s+comfortable"
-    r"|\bas\s+an\s+AI(?:\s+language)?\s+(?:model|assistant),?\s+I\s+(?:cannot|can[’']t|am\s+not|do\s+not|don[’']t)"
-    r"|\b(?:against|violates?)\s+(?:my|our|the)\s+(?:\w+\s+)?(?:guidelines|policy|policies|programming)"
-    r"|\bich\s+kann\s+(?:dir|ihnen|dabei|das|diese\w*)?\s*(?:leider\s+)?nicht\s+(?:helfen|dabei|weiterhelfen)"
-    r"|\bje\s+(?:ne\s+peux\s+pas|suis\s+désolée?,?\s+mais)|\blo\s+siento,?\s+(?:pero\s+)?no\s+puedo",
-    re.IGNORECASE,
-)
-
-
-def looks_like_refusal(text: str) -> bool:
-    """Tell whether a text begins like a refusal.
-
-    Examples:
-        >>> looks_like_refusal("I'm sorry, but I can't help with that.")
-        True
-    """
-    return _REFUSAL.search(text[:400]) is not None
-
-
 @evaluator("refusal")
 class Refusal(OutputCheck):
     """Check that the model did not refuse; or, with `wanted`, that it did.
 
-    Looks for the usual phrases in the first 400 characters (English, and the commonest in German, French and
-    Spanish), for an empty answer and for the finish reason `content_filter`. Polite deflection without such a phrase
-    is not seen; use a judge for that.
+    Looks for the usual phrases in the first 400 characters (English, and the commonest in Chinese, Dutch, French,
+    German, Italian, Japanese, Korean, Portuguese, Russian and Spanish), for an empty answer and for the finish reason
+    `content_filter`. Polite deflection without such a phrase is not seen; use a judge for that.
 
     Value:
         Pass or fail.
@@ -303,6 +287,7 @@ class Refusal(OutputCheck):
     """
 
     family: ClassVar[Family] = "check"
+    version: ClassVar[str] = "2"  # 2: more phrases and languages; no quoted speech
     shorthand: ClassVar[str | None] = "wanted"
 
     wanted: bool = False
@@ -313,11 +298,11 @@ class Refusal(OutputCheck):
     @override
     def measure(self, context: EvaluatorContext) -> Finding:
         text = self.text(context)
-        found = _REFUSAL.search(text[:400])
+        found = find_refusal(text)
         if context.finish_reason == "content_filter":
             refused, reason = True, "the provider filtered the answer"
         elif found:
-            refused, reason = True, f"says {preview(found.group())}"
+            refused, reason = True, f"says {preview(found)}"
         elif not text.strip():
             refused, reason = self.empty_is_refusal, "the answer is empty"
         else:

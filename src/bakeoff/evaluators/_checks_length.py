@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import NonNegativeInt, model_validator
@@ -23,8 +24,9 @@ class Length(OutputCheck):
     """Measure the length of the output, or check that it lies between two bounds.
 
     Value:
-        Pass or fail when `min` or `max` is given, else the length. Words are runs of letters and digits; sentences
-        end at `.`, `!`, `?` or an empty line; tokens are those the provider counted for the answer.
+        Pass or fail when `min` or `max` is given, else the length. Words are runs of letters and digits: of scripts
+        without spaces between words, such as Chinese, count the characters. Characters are Unicode code points.
+        Sentences end at `.`, `!`, `?` or an empty line; tokens are those the provider counted for the answer.
 
     Missing when:
         There is no output, or tokens are asked for and the provider counted none.
@@ -41,6 +43,7 @@ class Length(OutputCheck):
     family: ClassVar[Family] = "check"
     score_kind: ClassVar[ScoreKind] = "continuous"
     higher_is_better: ClassVar[bool | None] = None
+    version: ClassVar[str] = "2"  # 2: marks of Indian scripts, 1,000 as one word, common abbreviations, blank lines
     shorthand: ClassVar[str | None] = "unit_of"
 
     unit_of: Literal["words", "characters", "sentences", "lines", "paragraphs", "tokens"] = "words"
@@ -88,7 +91,7 @@ class Length(OutputCheck):
             case "lines":
                 return len(text.splitlines())
             case "paragraphs":
-                return sum(1 for part in text.replace("\r\n", "\n").split("\n\n") if part.strip())
+                return sum(1 for part in re.split(r"\n[^\S\n]*\n", text.replace("\r\n", "\n")) if part.strip())
 
     @override
     def measure(self, context: EvaluatorContext) -> Finding:

@@ -16,15 +16,19 @@ from bakeoff.evaluators._text import Normalisation, as_text, find_json, normalis
 
 __all__ = ["ListOverlap"]
 
-_BULLET = re.compile(r"^\s*(?:[-*•·]|\d{1,3}[.)])\s+")
+_BULLET = re.compile(r"^\s*(?:[-*+•·–—‣▪◦]|\d{1,3}[.)]|\(?(?:\d{1,3}|[a-z])\))\s+(?:\[[ xX]\]\s+)?")
+_WRAPPED = re.compile(r"(\*\*|__|[*_`\"'])(.+)\1|“(.+)”|‘(.+)’|«(.+)»", re.DOTALL)
+_LAST = re.compile(r"(?:and|or|&)\s+", re.IGNORECASE)
 
 
 @evaluator("list_overlap")
 class ListOverlap(ReferenceCheck):
     r"""Compare a list in the output with the expected list, regardless of order.
 
-    The output is read as a JSON list, else as lines (bullets and numbers in front are dropped) when it has several,
-    else as text between `separator`s.
+    The output is read as a JSON list, else as lines (bullets, numbers and boxes in front are dropped) when it has
+    several, else as text between `separator`s, whose last entry may begin with "and" or "or". Emphasis, quotation
+    marks and a full stop, comma or semicolon around an entry do not count, on either side. Text around a list without
+    bullets, and two entries joined by a bare "and", are not taken apart.
 
     Value:
         0 to 1. `precision`: share of the listed entries that were expected. `recall`: share of the expected entries
@@ -47,6 +51,7 @@ class ListOverlap(ReferenceCheck):
 
     family: ClassVar[Family] = "check"
     score_kind: ClassVar[ScoreKind] = "bounded"
+    version: ClassVar[str] = "2"  # 2: more bullets; marks around entries and a last "and" do not count
     shorthand: ClassVar[str | None] = "value"
 
     value: Literal["f1", "precision", "recall", "jaccard", "all"] = "f1"
@@ -68,7 +73,7 @@ class ListOverlap(ReferenceCheck):
             value = self._read(value)
         if not isinstance(value, (list, tuple, set, frozenset)):
             value = [value]
-        entries = [normalise(as_text(entry), self.normalise) for entry in value if entry is not None]
+        entries = [_bare(normalise(_as_entry(entry), self.normalise)) for entry in value if entry is not None]
         return [entry for entry in entries if entry]
 
     def _read(self, text: str) -> list[Any]:
@@ -76,13 +81,16 @@ class ListOverlap(ReferenceCheck):
             found = find_json(text)
         except ValueError:
             found = None
-        if isinstance(found, list):
-            return found
         lines = [line for line in text.splitlines() if line.strip()]
         bullets = [_BULLET.sub("", line) for line in lines if _BULLET.match(line)]
+        if isinstance(found, list) and (not bullets or "```" in text or text.lstrip().startswith("[")):
+            return found
         if bullets:
             return bullets
-        return lines if len(lines) > 1 else text.split(self.separator)
+        if len(lines) > 1:
+            return lines
+        entries = re.split("[,\uff0c\u3001]", text) if self.separator == "," else text.split(self.separator)
+        return [*entries[:-1], _LAST.sub("", entries[-1].lstrip(), count=1)] if len(entries) > 1 else entries
 
     @override
     def measure(self, context: EvaluatorContext) -> Finding:
@@ -105,6 +113,22 @@ class ListOverlap(ReferenceCheck):
         if self.value == "all":
             return Finding({key: numbers[key] for key in self.parts}, "; ".join(problems) or None)
         return Finding(numbers[self.value], "; ".join(problems) or None, numbers)
+
+
+def _as_entry(entry: Any) -> str:
+    """Give an entry as text; 2.0 is 2."""
+    return as_text(int(entry) if isinstance(entry, float) and entry.is_integer() else entry)
+
+
+def _bare(entry: str) -> str:
+    """Take emphasis, quotation marks and closing punctuation off an entry."""
+    for _ in range(3):
+        entry = entry.rstrip(".,;").strip()
+        wrapped = _WRAPPED.fullmatch(entry)
+        if wrapped is None:
+            break
+        entry = next(part for part in wrapped.groups()[1:] if part is not None)
+    return entry
 
 
 def _some(entries: Counter[str]) -> str:

@@ -82,6 +82,8 @@ def _check_dialect(value: str | None) -> str | None:
 class SqlValid(OutputCheck):
     """Check that the output is SQL that parses, and only statements of the allowed kinds.
 
+    A statement within another counts, too: a query that deletes in a `WITH`, or selects `INTO` a table, is no `select`.
+
     Value:
         Pass or fail; the reason says where it breaks. Tables and columns are not looked up.
 
@@ -99,6 +101,7 @@ class SqlValid(OutputCheck):
     """
 
     family: ClassVar[Family] = "check"
+    version: ClassVar[str] = "2"  # 2: statements within others
     shorthand: ClassVar[str | None] = "dialect"
 
     dialect: str | None = None
@@ -129,10 +132,19 @@ class SqlValid(OutputCheck):
         for statement in statements:
             if isinstance(statement, (exp.Command, exp.Column, exp.Alias, exp.Literal, exp.Identifier)):
                 return Finding(False, f"not SQL: {preview(statement.sql())} is no statement that is understood")
-            kind = "select" if isinstance(statement, exp.Query) else statement.key
-            if self.allow and kind not in [one.lower() for one in self.allow]:
-                return Finding(False, f"a {kind.upper()} statement, not {' or '.join(self.allow)}")
+            for kind in _kinds(statement):
+                if self.allow and kind not in [one.lower() for one in self.allow]:
+                    return Finding(False, f"a {kind.upper()} statement, not {' or '.join(self.allow)}")
         return Finding(True)
+
+
+def _kinds(statement: Any) -> list[str]:
+    """Give the kind of a statement and of what it does within."""
+    from sqlglot import exp
+
+    within = statement.find_all(exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Into)
+    kinds = ["select" if isinstance(statement, exp.Query) else statement.key]
+    return kinds + [node.key for node in within if node is not statement]
 
 
 @evaluator("sql_equivalent")
@@ -140,9 +152,9 @@ class SqlEquivalent(ReferenceCheck):
     """Check that a query in the output means the same as the expected query.
 
     With `setup` (SQL that creates and fills tables) both queries run on an in-memory SQLite database that can only
-    be read, and their rows are compared: execution accuracy. Without it, both are brought to one form (case, quotes,
-    parentheses, order of conditions and of commutative operands) and compared as text: equal forms are equivalent,
-    but some equivalent queries have different forms and fail.
+    be read, and their rows are compared: execution accuracy; functions that SQLite lacks fail. Without it, both are
+    brought to one form (case, quotes, parentheses, order of conditions, of the sides of `=`, of `IN` lists) and
+    compared as text: equal forms are equivalent, but some equivalent queries have different forms and fail.
 
     Value:
         Pass or fail. Row order counts only when the expected query has ORDER BY.
@@ -165,6 +177,7 @@ class SqlEquivalent(ReferenceCheck):
     """
 
     family: ClassVar[Family] = "check"
+    version: ClassVar[str] = "2"  # 2: sides of `=`, lists of IN, ASC and INNER
 
     dialect: str | None = None
     """Dialect of both queries; they are translated to SQLite before running."""
@@ -251,6 +264,23 @@ class SqlEquivalent(ReferenceCheck):
         return [tuple(round(cell, 9) if isinstance(cell, float) else cell for cell in row) for row in rows]
 
 
+def _settle(tree: Any) -> None:
+    """Give what may be written in several ways one way: sides of `=`, lists of `IN`, ASC and INNER."""
+    from sqlglot import exp
+
+    for node in tree.find_all(exp.EQ, exp.NEQ):
+        sides = sorted((node.this, node.expression), key=lambda one: one.sql())
+        node.set("this", sides[0])
+        node.set("expression", sides[1])
+    for node in tree.find_all(exp.In):
+        node.set("expressions", sorted(node.expressions, key=lambda one: one.sql()))
+    for node in tree.find_all(exp.Ordered):
+        node.set("desc", bool(node.args.get("desc")))
+    for node in tree.find_all(exp.Join):
+        if str(node.args.get("kind") or "").upper() == "INNER":
+            node.set("kind", None)
+
+
 def _form(statement: Any) -> str:
     """Bring a statement to one form; steps that need to know the tables are left out."""
     from sqlglot import exp
@@ -265,6 +295,7 @@ def _form(statement: Any) -> str:
         tree = statement.copy()
     for identifier in tree.find_all(exp.Identifier):
         identifier.set("quoted", False)
+    _settle(tree)
     for node in list(tree.find_all(exp.And, exp.Or)):
         if node.parent is not None and not isinstance(node.parent, type(node)):
             parts = sorted(node.flatten(), key=lambda one: one.sql())

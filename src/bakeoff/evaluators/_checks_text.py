@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -11,7 +12,7 @@ from typing_extensions import override
 from bakeoff.evaluators._base import Finding, OutputCheck, ReferenceCheck
 from bakeoff.evaluators._protocol import CannotScoreError, EvaluatorContext, Family
 from bakeoff.evaluators._registry import evaluator
-from bakeoff.evaluators._text import UNSPACED, Normalisation, as_text, normalise, preview
+from bakeoff.evaluators._text import UNSPACED, Normalisation, as_text, normalise, parse_json, preview
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,7 +82,8 @@ class ExactMatch(ReferenceCheck):
     r"""Check that the output equals the expected answer.
 
     Text is compared after the `normalise` steps; outputs that are JSON data (lists, objects, numbers) are compared
-    as data when the expected value is data too. A list of expected texts means that any one of them is right.
+    as data when the expected value is data too, and so is JSON text where an object is expected. A list of expected
+    texts means that any one of them is right.
 
     Value:
         Pass or fail.
@@ -90,7 +92,8 @@ class ExactMatch(ReferenceCheck):
         There is no output, or the item has no expected value.
 
     Source:
-        Own; the steps `casefold, punctuation, articles, whitespace` are those of SQuAD (Rajpurkar et al. 2016).
+        Own; the steps `casefold, punctuation, articles, whitespace, strip` are those of SQuAD (Rajpurkar et al. 2016)
+        on ASCII text; of other scripts the punctuation is removed, too.
 
     Examples:
         >>> from bakeoff.evaluators import EvaluatorContext, load_evaluator
@@ -100,6 +103,7 @@ class ExactMatch(ReferenceCheck):
     """
 
     family: ClassVar[Family] = "check"
+    version: ClassVar[str] = "2"  # 2: JSON text against an expected object is compared as data
     shorthand: ClassVar[str | None] = "expected"
 
     normalise: list[Normalisation] = Field(default_factory=lambda: ["strip"])
@@ -109,6 +113,9 @@ class ExactMatch(ReferenceCheck):
     def measure(self, context: EvaluatorContext) -> Finding:
         """Compare."""
         value, expected = self.output(context), self.reference(context)
+        if isinstance(value, str) and isinstance(expected, dict):
+            with suppress(ValueError):
+                value = parse_json(value)
         if not isinstance(value, str) and value is not None and not isinstance(expected, str):
             same = _same_data(value, expected)
             return Finding(same, None if same else f"{preview(value)} is not {preview(expected)}")
@@ -153,6 +160,7 @@ class Contains(ReferenceCheck):
     """
 
     family: ClassVar[Family] = "check"
+    version: ClassVar[str] = "2"  # 2: whole words in scripts without spaces
     shorthand: ClassVar[str | None] = "all"
 
     all: list[str] = Field(default_factory=list)

@@ -15,9 +15,9 @@ from typing_extensions import override
 
 from bakeoff.errors import ProviderError
 from bakeoff.evaluators._base import Graded
-from bakeoff.evaluators._checks_language import looks_like_refusal
 from bakeoff.evaluators._judge_parse import UnreadableError, read_answer
 from bakeoff.evaluators._protocol import CannotScoreError, EvaluatorContext, Family
+from bakeoff.evaluators._refusals import looks_like_refusal
 from bakeoff.gateway import ModelClient, ModelRequest, ModelResponse
 
 if TYPE_CHECKING:

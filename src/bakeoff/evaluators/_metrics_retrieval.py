@@ -220,13 +220,14 @@ class AveragePrecision(_Ranking):
     """Measure precision at the position of each relevant document, averaged; the mean over items is MAP.
 
     Value:
-        0 to 1. A relevant document that was not found counts 0.
+        0 to 1. A relevant document that was not found, or not among the first k, counts 0; so with more than k relevant
+        documents 1 cannot be reached.
 
     Missing when:
         The output is no list of results, or no document is relevant.
 
     Source:
-        Standard (TREC).
+        Standard: `map` and `map_cut_k` of trec_eval. Others divide by k where more than k documents are relevant.
 
     Examples:
         >>> from bakeoff.evaluators import EvaluatorContext, load_evaluator
@@ -235,6 +236,8 @@ class AveragePrecision(_Ranking):
         0.8333
     """
 
+    version: ClassVar[str] = "2"  # 2: over all relevant documents, also with `k`
+
     @override
     def rank(self, found: list[str], relevant: dict[str, float]) -> float:
         hits, total = 0, 0.0
@@ -242,4 +245,4 @@ class AveragePrecision(_Ranking):
             if one in relevant:
                 hits += 1
                 total += hits / position
-        return total / min(len(relevant), self.k or len(relevant))
+        return total / len(relevant)

@@ -31,6 +31,9 @@ def overlap(common: int, given: int, wanted: int) -> dict[str, float]:
     return {"precision": precision, "recall": recall, "f1": 2 * common / (given + wanted)}
 
 
+_NOTHING = {"precision": 0.0, "recall": 0.0, "f1": 0.0}
+
+
 @evaluator("token_f1")
 class TokenF1(TextMetric):
     """Measure how many words output and reference share: the F1 of SQuAD.
@@ -45,7 +48,8 @@ class TokenF1(TextMetric):
         There is no output or no expected value, or a text has more than 100,000 characters.
 
     Source:
-        Rajpurkar et al. 2016, evaluation script of SQuAD 1.1 (its two empty texts count 1 here, as in SQuAD 2.0).
+        Rajpurkar et al. 2016, evaluation script of SQuAD 1.1 (its two empty texts count 1 here, as in SQuAD 2.0). Equal
+        to it on ASCII text; of other scripts the punctuation and symbols are removed, too, and case is folded.
 
     Examples:
         >>> from bakeoff.evaluators import EvaluatorContext, load_evaluator
@@ -79,7 +83,8 @@ class Rouge(TextMetric):
         There is no output or no expected value, or a text has more than 100,000 characters.
 
     Source:
-        Lin 2004; agrees with the `rouge-score` package without stemmer on English text.
+        Lin 2004; agrees with the `rouge-score` package without stemmer on ASCII text. The package drops letters other
+        than a to z, and gives 0 where both texts have nothing to count; here two texts of the same words give 1.
 
     Examples:
         >>> from bakeoff.evaluators import EvaluatorContext, load_evaluator
@@ -87,6 +92,8 @@ class Rouge(TextMetric):
         >>> round(load_evaluator({"rouge": {"n": "2", "value": "recall"}}).evaluate(context).value, 4)
         0.6667
     """
+
+    version: ClassVar[str] = "2"  # 2: two different single words have no pair in common, and no score of 1
 
     n: Literal["1", "2", "L"] = "L"
     """Single words, pairs of words, or the longest common subsequence."""
@@ -96,6 +103,8 @@ class Rouge(TextMetric):
     @override
     def similarity(self, text: str, reference: str) -> Finding:
         given, wanted = _ALNUM.findall(text.lower()), _ALNUM.findall(reference.lower())
+        if given != wanted and min(len(given), len(wanted)) < (1 if self.n == "L" else int(self.n)):
+            return Finding(0.0, None, _NOTHING)
         if self.n == "L":
             from rapidfuzz.distance import LCSseq
 

@@ -35,8 +35,14 @@ UNSPACED = re.compile(
 
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b", re.IGNORECASE)
 _SPACES = re.compile(r"\s+")
-_WORD = re.compile(r"\w+(?:['’.-]\w+)*")
-_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s|$)|[。！？]+|\n{2,}")
+_WORD = re.compile(r"\w+(?:['’.-]\w+|(?<=\d),\d{3}(?!\d))*")
+_MARKED_WORD = r"[\w\p{M}]+(?:['’.\-\u200c\u200d][\w\p{M}]+|(?<=\d),\d{3}(?!\d))*"
+_ABBREVIATED = "".join(
+    rf"(?<!\b{word})" for word in ("Mr", "Mrs", "Ms", "Dr", "Prof", "St", "vs", "e.g", "i.e", "cf", "approx")
+)
+_SENTENCE_END = re.compile(
+    _ABBREVIATED.replace("e.g", r"e\.g").replace("i.e", r"i\.e") + r"[.!?…]+[\"'”’)\]]*(?=\s|$)|[。！？]+|\n{2,}"
+)
 _ASCII_PUNCTUATION = dict.fromkeys(map(ord, string.punctuation))
 _FENCE = re.compile(r"```[^\n`]{0,40}\n(.*?)```", re.DOTALL)
 
@@ -95,19 +101,25 @@ def normalise(text: str, steps: Sequence[Normalisation]) -> str:
 def split_words(text: str) -> list[str]:
     """Split into words: runs of letters, digits and underscores, joined by inner apostrophes, dots and hyphens.
 
+    Scripts without spaces between words, such as Chinese, are not split; vowel signs belong to their letters.
+
     Examples:
         >>> split_words("Don't pay $3.50 - it's e-mail.")
         ["Don't", 'pay', '3.50', "it's", 'e-mail']
     """
-    return _WORD.findall(text)
+    if text.isascii():
+        return _WORD.findall(text)
+    import regex  # unlike `re`, it knows combining marks, without which a word of Hindi falls to pieces
+
+    return regex.findall(_MARKED_WORD, text)
 
 
 def split_sentences(text: str) -> list[str]:
-    """Split at `.`, `!`, `?` before white space and at empty lines; abbreviations are not known.
+    """Split at `.`, `!`, `?` before white space and at empty lines; of abbreviations only the commonest are known.
 
     Examples:
-        >>> split_sentences("It costs 3.50. Really? Yes")
-        ['It costs 3.50.', 'Really?', 'Yes']
+        >>> split_sentences("Dr. Ito pays 3.50. Really? Yes")
+        ['Dr. Ito pays 3.50.', 'Really?', 'Yes']
     """
     sentences: list[str] = []
     start = 0
@@ -158,6 +170,8 @@ def parse_json(text: str) -> Any:
 def find_json(text: str) -> Any:
     """Find a JSON value in a model's answer: the whole text, else a Markdown code block, else the first object or list.
 
+    A number in brackets (`[1]`) and empty ones (`[ ]`) are taken for footnotes and boxes where something else follows.
+
     Raises:
         ValueError: There is none.
 
@@ -175,13 +189,19 @@ def find_json(text: str) -> Any:
         except ValueError:
             continue
     decoder = json.JSONDecoder(parse_constant=_no_constant)
+    footnote: list[Any] | None = None
     for attempt, start in enumerate(re.finditer(r"[{\[]", text)):
         if attempt == 50:
             break
         try:
-            return decoder.raw_decode(text, start.start())[0]
+            found = decoder.raw_decode(text, start.start())[0]
         except (ValueError, RecursionError):
             continue
+        if not (isinstance(found, list) and (not found or (len(found) == 1 and type(found[0]) is int))):
+            return found
+        footnote = found if footnote is None else footnote
+    if footnote is not None:
+        return footnote
     raise first
 
 
