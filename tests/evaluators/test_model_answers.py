@@ -83,7 +83,7 @@ def test_numbers_in_lists_are_equal_as_numbers() -> None:
     [
         ("[1, 2, 4]", [0, 1, 2, 4], {"ordered": False}, 0.75),
         ("[3, 1, 2, 9]", [1, 2, 3], {"ordered": False}, 0.75),
-        ('[{"i": 1, "v": "x"}, {"i": 2, "v": "y"}]', [{"i": 2, "v": "y"}, {"i": 1, "v": "z"}], {"ordered": False}, 0.75),
+        ('[{"i": 1, "v": 7}, {"i": 2, "v": "y"}]', [{"i": 2, "v": "y"}, {"i": 1, "v": "z"}], {"ordered": False}, 0.75),
         ("[[2, 1], [3]]", [[3], [1, 2]], {"ordered": False}, 1.0),
         ("[1.05, 2]", [2, 1], {"ordered": False, "tolerance": 0.1}, 1.0),
         ("[1, 1]", [1], {"ordered": False}, 0.5),
