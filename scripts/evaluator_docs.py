@@ -307,6 +307,15 @@ The Label page of the dashboard shows the queue, without the variant; `bakeoff l
 writes it to be filled in, `--from FILE.csv` reads it back. Labels never overwrite scores. Since these are the hard
 answers and no random sample, `bakeoff calibrate` leaves them out unless their queue is named.
 
+## Score again, and what could not be scored
+
+`bakeoff score RUN -e EVALUATOR` makes a new run with the answers of a sealed one and other scores; no target is called.
+`bakeoff score RUN --retry-errors` scores in place what is missing, after an outage of a judge, a kill in the middle, or
+a budget that ended (`--budget-usd`): only the evaluators whose scores are missing are asked, a judge whose answer could
+not be read is asked anew and not read from the cache, and what failed attempts cost stays in the sums. `bakeoff resume
+RUN --retry-errors` also runs failed trials again. A budget that ends while judges are asked stops the run, since every
+further score would be missing too.
+
 Packages add evaluators through the entry point group `bakeoff.evaluators`.
 
 ## All evaluators

@@ -204,6 +204,11 @@ def test_keys_come_from_an_env_file(cli: Cli, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
 
+def test_score_says_what_it_needs_and_when_nothing_is_missing(ran: Cli) -> None:
+    assert "-e EVALUATOR" in ran("score", "latest", code=2)
+    assert "nothing to score" in ran("score", "latest", "--retry-errors", code=2)
+
+
 @pytest.mark.parametrize("given", ["{judge: x", "[1, 2]", "12", ""])
 def test_score_names_an_evaluator_that_cannot_be_read(cli: Cli, given: str) -> None:
     printed = cli("score", "latest", "-e", given, code=2)

@@ -16,6 +16,7 @@ from bakeoff.cli import (
     _regression,
     _run,
     _schedule,
+    _score,
     _serve,
 )
 from bakeoff.cli._common import echo
@@ -38,7 +39,7 @@ for name, command in (
     ("plan", _define.plan),
     ("run", _run.run),
     ("resume", _run.resume),
-    ("score", _run.score),
+    ("score", _score.score),
     ("runs", _look.runs),
     ("show", _look.show),
     ("compare", _look.compare),

@@ -1,4 +1,4 @@
-"""`run`, `resume`, `score`: what makes results."""
+"""`run` and `resume`: what makes results."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bakeoff.cli._common import EnvFileOption, RunArgument, StoreOption, console, load_env, store_at, tell_error
-from bakeoff.errors import BakeoffError, SpecError, StoreError
+from bakeoff.errors import BakeoffError, StoreError
 
 if TYPE_CHECKING:
     from bakeoff.experiments import Experiment, LocalStore, Manifest
 
-__all__ = ["resume", "run", "score"]
+__all__ = ["resume", "run"]
 
 _FileArgument = Annotated[Path, typer.Argument(help="Experiment file.")]
 _QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no tables; errors only.")]
@@ -77,43 +77,13 @@ def resume(
     load_env(env_file)
     kept = store_at(store)
     found = kept.resolve(run_id)
+    if "scored_from" in kept.manifest(found).tags:  # made by `bakeoff score`: its targets are not called
+        from bakeoff.cli._score import score_run
+
+        score_run(kept, found, [], budget_usd=None, quiet=quiet)
+        return
     experiment = reopen_experiment(kept, found, source=file)
     _go(experiment, kept, resume=found, retry_errors=retry_errors, report=report, mlflow=mlflow, quiet=quiet)
-
-
-def score(
-    run_id: RunArgument,
-    evaluators: Annotated[
-        list[str], typer.Option("--evaluators", "-e", help="Evaluator, as in a spec; may be repeated.")
-    ],
-    store: StoreOption = None,
-    env_file: EnvFileOption = None,
-) -> None:
-    """Score a sealed run again, with other evaluators, without calling its targets."""
-    import yaml
-
-    from bakeoff.cli._render import print_analysis
-    from bakeoff.experiments import analyse, rescore_run
-
-    load_env(env_file)
-    kept = store_at(store)
-    specs: list[str | dict[str, Any]] = []
-    for text in evaluators:
-        try:
-            spec = yaml.safe_load(text)
-        except yaml.YAMLError:
-            spec = None
-        if isinstance(spec, str):
-            specs.append(spec)
-        elif isinstance(spec, dict):
-            specs.append({str(key): value for key, value in spec.items()})
-        else:
-            raise SpecError(
-                f"the evaluator {text!r} cannot be read\n    fix: write a name, or one name with its options, as in "
-                "-e numeric -e '{contains: {any: [yes, sure]}}'"
-            )
-    manifest = asyncio.run(rescore_run(kept, kept.resolve(run_id), specs, base_dir=Path.cwd()))
-    print_analysis(analyse(kept, manifest.run_id))
 
 
 def _load(file: Path, store: LocalStore, changes: dict[str, dict[str, Any]]) -> Experiment:
@@ -139,6 +109,8 @@ def _go(
     quiet: bool,
     gate: bool = True,
 ) -> None:
+    from bakeoff.evaluators import models_asked
+
     if experiment.spec.gate:
         from bakeoff.regression import check_gate
 
@@ -148,6 +120,9 @@ def _go(
     if manifest.counts.get("trials") and manifest.counts["failed"] == manifest.counts["trials"]:
         console(stderr=True).print("every trial failed; mend the cause, then: bakeoff resume --retry-errors")
         raise typer.Exit(4)
+    if manifest.counts.get("unscored") and any(map(models_asked, experiment.evaluators)):
+        told = f"{manifest.counts['unscored']:,} scores are missing; if a judge was the cause, ask it again with: "
+        console(stderr=True).print(f"{told}bakeoff score {manifest.run_id} --retry-errors", soft_wrap=True)
     if manifest.status != "complete":
         if manifest.stopped_because:
             console(stderr=True).print(f"stopped: {manifest.stopped_because}")

@@ -31,7 +31,7 @@ from bakeoff.experiments.plan._plan import Plan, VariantForecast, plan_run
 from bakeoff.experiments.promptfoo._promptfoo import PromptfooImport, import_promptfoo
 from bakeoff.experiments.run._progress import Progress
 from bakeoff.experiments.run._reopen import reopen_experiment
-from bakeoff.experiments.run._rescore import rescore_run
+from bakeoff.experiments.run._rescore import rescore_run, score_missing
 from bakeoff.experiments.run._runner import execute
 from bakeoff.experiments.spec._data_notes import data_notes
 from bakeoff.experiments.spec._gate_spec import EscalateSpec, GatePolicy, GateRule
@@ -124,6 +124,7 @@ __all__ = [
     "reopen_experiment",
     "rescore_run",
     "score_cubes",
+    "score_missing",
     "send_control",
     "show",
     "show_labels",

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from bakeoff.errors import SpecError
 from bakeoff.experiments.run._messages import shared_messages
+from bakeoff.experiments.run._scoring import lacks_scores
 from bakeoff.experiments.spec._spec import ExperimentSpec
 from bakeoff.experiments.store._journal import repair_journal
 from bakeoff.experiments.store._tables import JournalIndex
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
     from bakeoff.experiments.store._manifest import Manifest
     from bakeoff.experiments.store._paths import RunPaths
 
-__all__ = ["Resumed", "finished", "read_resumed"]
+__all__ = ["SCORED_FROM", "Finished", "Resumed", "finished", "read_resumed", "read_unscored"]
+
+SCORED_FROM = "scored_from"
+"""Tag that names the run whose answers a run holds."""
 
 
 class Finished(NamedTuple):
@@ -45,7 +49,7 @@ class Resumed:
     done: set[tuple[int, str, int]] = field(default_factory=set)
     """(item index, variant, repeat)."""
     unscored: list[dict[str, Any]] = field(default_factory=list)
-    """Events of trials that were answered but not (wholly) scored."""
+    """Events of trials that were answered but not (wholly) scored, with the scores that they have as `s`."""
     finished: list[Finished] = field(default_factory=list)
     """Trials that count, until they are counted."""
     decisions: list[dict[str, Any]] = field(default_factory=list)
@@ -64,12 +68,35 @@ def read_resumed(paths: RunPaths, manifest: Manifest, experiment: Experiment, *,
     """Read the journal of an unfinished run.
 
     Raises:
-        SpecError: Data, variants or evaluators are not those that the run began with.
+        SpecError: Data, variants or evaluators are not those that the run began with, or it holds answers of another
+            run, so that its targets must not be asked.
     """
+    if source := manifest.tags.get(SCORED_FROM):
+        raise SpecError(
+            f"the run {manifest.run_id!r} holds the answers of {source!r}: its targets are not asked again\n"
+            f"    fix: bakeoff score {manifest.run_id} --retry-errors"
+        )
     _check_same(manifest, experiment)
-    resumed = Resumed()
     if not paths.journal.exists():
-        return _from_sealed(manifest, resumed)
+        return _from_sealed(manifest, Resumed())
+    return read_unscored(
+        paths, manifest, primary=experiment.primary, retry_errors=retry_errors, retry_failed=retry_errors
+    )
+
+
+def read_unscored(
+    paths: RunPaths, manifest: Manifest, *, primary: str, retry_errors: bool, retry_failed: bool
+) -> Resumed:
+    """Read what a journal says of trials and scores.
+
+    Args:
+        paths: Files of the run.
+        manifest: The run.
+        primary: Metric whose value the tally shows.
+        retry_errors: Count scores that failed as missing; those for want of budget are missing in any case.
+        retry_failed: Count trials that failed as not done.
+    """
+    resumed = Resumed()
     repair_journal(paths.journal)
     index = JournalIndex(manifest.variant_names)
     index.scan(paths.journal)
@@ -92,20 +119,19 @@ def read_resumed(paths: RunPaths, manifest: Manifest, experiment: Experiment, *,
         scores = scores_of.pop(event["at"])
         charges.count(event, scores)
         failed = "err" in event
-        if failed and retry_errors:
+        if failed and retry_failed:
             continue
         resumed.done.add((event["k"], sys.intern(event["v"]), event["r"]))
-        needs_scores = not failed and (not scores or (retry_errors and any(row[3] is not None for row in scores)))
-        if needs_scores:
-            resumed.unscored.append({**event, "msgs": asked})
+        if not failed and lacks_scores(scores, retry_errors=retry_errors):
+            resumed.unscored.append({**event, "msgs": asked, "s": scores})
         else:
-            resumed.finished.append(finished(event, scores, experiment.primary))
+            resumed.finished.append(finished(event, scores, primary))
     resumed.spent = charges.total(manifest.seconds)
     return resumed
 
 
-def finished(event: dict[str, Any], scores: list[list[Any]], primary: str) -> Finished:
-    """Return what counts of the event of a trial and its score rows."""
+def finished(event: dict[str, Any], scores: Sequence[Sequence[Any]], primary: str) -> Finished:
+    """Return what the tally and the allocation need of a trial with its score rows."""
     paid = 0.0 if event.get("hit") else event.get("cost") or 0.0
     return Finished(
         index=event["k"],

@@ -18,13 +18,14 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.errors import BakeoffError, BudgetExceeded, ProviderError, StoreError, TargetError
-from bakeoff.evaluators import EvaluatorContext, begin_scoring, conceal, describe_error, finish_scoring, score_trial
+from bakeoff.evaluators import EvaluatorContext, begin_scoring, conceal, describe_error, finish_scoring
 from bakeoff.experiments._json import dumps
 from bakeoff.experiments.run._allocation import Round, open_allocation
 from bakeoff.experiments.run._charges import Charges
 from bakeoff.experiments.run._messages import MessageKeeper
 from bakeoff.experiments.run._progress import Progress, Tally
 from bakeoff.experiments.run._resume import Resumed, finished, read_resumed
+from bakeoff.experiments.run._scoring import refusal, score_missing_rows
 from bakeoff.experiments.run._seal import seal_run
 from bakeoff.experiments.run._trial import context_of_event, failed_event, score_rows, scores_event, trial_event
 from bakeoff.experiments.spec._guards import Guards, keep_answer
@@ -112,7 +113,7 @@ async def execute(
     try:
         manifest = read_manifest(paths.manifest) if resume else manifest_of(experiment, paths.run_id, order_ms=order_ms)
         resumed = read_resumed(paths, manifest, experiment, retry_errors=retry_errors) if resume else Resumed()
-        session = Session(experiment, store, manifest, resumed, on_progress)
+        session = Session(experiment, store, manifest, resumed, on_progress, retry_errors=retry_errors)
         return await session.run(client, handle_signals=handle_signals)
     finally:
         lock.release()
@@ -134,8 +135,11 @@ class Session:
         manifest: Manifest,
         resumed: Resumed,
         on_progress: Callable[[Progress], None] | None,
+        *,
+        retry_errors: bool = False,
     ) -> None:
         self.experiment = experiment
+        self.retry_errors = retry_errors
         self.store = store
         self.paths = store.run(manifest.run_id)
         self.resumed = resumed
@@ -368,12 +372,14 @@ class Session:
                 # The answer is paid for: it is on disk before a judge is asked.
                 self.journal.append(event)
                 scores = await finish_scoring(self.experiment.evaluators, outcomes)
-                self.journal.append(scores_event(event, scores))
+                self.journal.append(scores_event(event, score_rows(scores)))
                 break
             scores += outcome
         else:
             event["s"] = score_rows(scores)
             self.journal.append(event)
+        if (told := refusal(scores)) is not None:
+            self.steering.drain(told)  # a judge could not be asked: so it would be with every further answer
         # An answer from the cache keeps what it once cost, which is what the variant costs; it is not spent again.
         self.tally.answered(trial.variant, scores, None if result.cached else result.cost_usd)
         round_.observe(trial.index, trial.variant, trial.repeat, scores)
@@ -446,12 +452,16 @@ class Session:
 
     async def _score_again(self, event: dict[str, Any], item: Item) -> None:
         context = context_of_event(event, item, asked=event["msgs"], client=self.client)
-        scores: list[Score] = await score_trial(self.experiment.evaluators, context)
-        scored = scores_event(event, scores)
-        self.journal.append(scored)
-        self.tally.answered(event["v"], scores, None)
+        rows, fresh = await score_missing_rows(
+            self.experiment.evaluators, context, event["s"], retry_errors=self.retry_errors
+        )
+        self.journal.append(scores_event(event, rows))
+        trial = finished(event, rows, self.experiment.primary)
+        self.tally.reuse(trial.variant, ok=True, kind="", value=trial.value, cost_usd=trial.cost_usd)
         # The allocation decides from it as if the session before had scored it.
-        self.resumed.finished.append(finished(event, scored["s"], self.experiment.primary))
+        self.resumed.finished.append(trial)
+        if (told := refusal(fresh)) is not None:
+            self.steering.drain(told)
 
     async def _tick(self) -> None:
         control = Control(self.paths)

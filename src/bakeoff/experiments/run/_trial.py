@@ -117,9 +117,9 @@ def escalation(score: Score) -> list[Any]:
     return [float(confidence) if isinstance(confidence, int | float) else None, str(because)]
 
 
-def scores_event(trial: dict[str, Any], scores: list[Score]) -> dict[str, Any]:
+def scores_event(trial: dict[str, Any], rows: list[list[Any]]) -> dict[str, Any]:
     """Return the event of scores that came after their trial."""
-    return {"e": "score", "v": trial["v"], "i": trial["i"], "k": trial["k"], "r": trial["r"], "s": score_rows(scores)}
+    return {"e": "score", "v": trial["v"], "i": trial["i"], "k": trial["k"], "r": trial["r"], "s": rows}
 
 
 def context_of_event(event: dict[str, Any], item: Item, *, asked: Any, **extra: Any) -> EvaluatorContext:

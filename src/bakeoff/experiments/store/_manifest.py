@@ -84,6 +84,8 @@ class Manifest(BaseModel):
     spec: dict[str, Any]
     source: str = ""
     base_dir: str = ""
+    evaluators_dir: str = ""
+    """Folder that paths of evaluators are relative to, where it is another than `base_dir`: of a run scored again."""
     """Folder that relative paths of the spec start from, on the machine that ran it."""
     dataset_name: str
     dataset_version: str
