@@ -209,6 +209,15 @@ def test_score_says_what_it_needs_and_when_nothing_is_missing(ran: Cli) -> None:
     assert "nothing to score" in ran("score", "latest", "--retry-errors", code=2)
 
 
+def test_rank_takes_a_judge_with_options_or_by_its_name_in_the_file(cli: Cli) -> None:
+    cli("init", ".", "--example", "qa")
+    cli("run", "experiment.yaml", "--limit", "4", "--no-report", "--no-gate")
+    name = next(iter(open_store(cli.store).runs()[0].spec["models"]))
+    for judge in ("{model: sim/judge, ties: false}", name):
+        assert "preferred by sim/" in cli("rank", "latest", "--judge", judge, "--items", "3")
+    assert "names no model" in cli("rank", "latest", "--judge", "{api_base: x}", code=2)
+
+
 @pytest.mark.parametrize("given", ["{judge: x", "[1, 2]", "12", ""])
 def test_score_names_an_evaluator_that_cannot_be_read(cli: Cli, given: str) -> None:
     printed = cli("score", "latest", "-e", given, code=2)

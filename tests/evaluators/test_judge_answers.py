@@ -132,9 +132,9 @@ class Answers:
     async def aclose(self) -> None: ...
 
 
-async def through_cache(path: Path, texts: Sequence[str]) -> tuple[Score, int]:
+async def through_cache(path: Path, texts: Sequence[str], *, retries: int = 1) -> tuple[Score, int]:
     transport = Answers(texts)
-    judge = load_evaluator({"judge": {"model": "sim/x", "question": "Is it polite?", "retries": 1}})
+    judge = load_evaluator({"judge": {"model": "sim/x", "question": "Is it polite?", "retries": retries}})
     async with Gateway(cache_path=path, transport=transport) as gateway:
         context = EvaluatorContext(output="Thank you!", inputs={"q": "Hi"}, client=gateway)
         return (await score_trial([judge], context))[0], transport.calls
@@ -147,6 +147,15 @@ async def test_an_unreadable_judgement_is_not_read_from_the_cache_for_ever(tmp_p
     assert (score.value, calls, score.cost_usd) == (True, 1, 0.01)
     score, calls = await through_cache(tmp_path / "cache", ["never asked"])
     assert (score.value, calls, score.cost_usd) == (True, 0, 0.0)
+
+
+async def test_every_attempt_is_asked(tmp_path: Path) -> None:
+    """The same broken answer twice leads to the same correction twice: the third attempt is no second look at it."""
+    score, calls = await through_cache(tmp_path / "cache", ["no JSON", "no JSON", GOOD], retries=2)
+    assert (score.value, calls, score.cost_usd) == (True, 3, pytest.approx(0.03))
+    score, calls = await through_cache(tmp_path / "other", ["no JSON"], retries=2)
+    assert (score.value, calls) == (None, 3)
+    assert "after 3 attempts" in str(score.error)
 
 
 async def test_what_was_repaired_by_asking_again_comes_from_the_cache(tmp_path: Path) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import random
-from math import log
+from math import exp, log
 from typing import Any
 
 import pytest
+from statsmodels.stats.proportion import proportion_confint
 
 from bakeoff.errors import SpecError
 from bakeoff.experiments import (
@@ -158,3 +159,34 @@ def test_variants_that_only_tie_are_level() -> None:
     ]
     result = rank_preferences("r", looks, baseline="old", by="people")
     assert "same and old came out level in every look at them." in result.sentences
+
+
+@pytest.mark.parametrize("n", [5, 30, 200])
+def test_all_wins_are_not_certain(n: int) -> None:
+    """An interval for n wins of n items reaches at least as low as Wilson's (statsmodels), whose unit is the item."""
+    looks = [
+        Preference(item_id=str(i), first=a, second=b, outcome=float(a == "new"), longer=0.1 if a == "new" else -0.1)
+        for i in range(n)
+        for a, b in (("new", "old"), ("old", "new"))
+    ]
+    found = rank_preferences("r", looks, baseline="old", by="a judge")
+    wins = 1 / (1 + exp(-found.contrasts[0].low))
+    assert wins < proportion_confint(n, n, method="wilson")[0]
+    assert (wins > 0.5) is (n >= 30)
+    said = " ".join(found.sentences)
+    assert "between equals" not in said  # nothing leans to a place
+    assert "Longer" not in said  # length differs between the variants only: nobody can tell which it was
+    assert found.length_bonus is None
+
+
+def test_a_judge_that_sees_places_only_ranks_nobody() -> None:
+    looks = [
+        Preference(item_id=str(i), first=a, second=b, outcome=1.0)
+        for i in range(40)
+        for a, b in (("new", "old"), ("old", "new"))
+    ]
+    found = rank_preferences("r", looks, baseline="old", by="a judge")
+    assert found.contrasts[0].estimate == pytest.approx(0, abs=1e-9)
+    assert found.contrasts[0].low < -1 < 1 < found.contrasts[0].high
+    assert "not shown to be preferred" in found.sentences[0]
+    assert any("leans to the answer shown first" in sentence for sentence in found.sentences)

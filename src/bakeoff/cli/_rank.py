@@ -25,7 +25,7 @@ from bakeoff.errors import SpecError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bakeoff.experiments import Duels, LocalStore, Preference
+    from bakeoff.experiments import Duels, LocalStore, Manifest, Preference
 
 __all__ = ["rank"]
 
@@ -33,7 +33,14 @@ __all__ = ["rank"]
 def rank(
     run_id: RunArgument = "latest",
     judge: Annotated[
-        str | None, typer.Option("--judge", "-j", help="Model that prefers one of two answers.", show_default=False)
+        str | None,
+        typer.Option(
+            "--judge",
+            "-j",
+            help="Model that prefers one of two answers: a model string, a model of the run's file by its name, or "
+            "options of `pairwise`, as in '{model: ..., api_base: ...}'.",
+            show_default=False,
+        ),
     ] = None,
     queue: Annotated[
         str | None, typer.Option(help="Pairwise label queue of the dashboard: people prefer.", show_default=False)
@@ -66,25 +73,55 @@ def rank(
         raise SpecError("say who prefers: --judge MODEL, or --queue NAME of a pairwise label queue")
     if pairs not in ("baseline", "all"):
         raise SpecError(f"--pairs must be 'baseline' or 'all', got {pairs!r}")
-    options = {"model": judge} | ({"criterion": criterion} if criterion is not None else {})
+    manifest = kept.manifest(found)
+    options = _judge_options(judge, manifest) | ({"criterion": criterion} if criterion is not None else {})
     if bias:
         if judge is None:
             raise SpecError("--bias measures a judge: say which with --judge MODEL")
         _print_bias(kept, found, options, items=items or 30, own=own or (), budget_usd=budget_usd, as_json=as_json)
         return
-    manifest = kept.manifest(found)
     cost = 0.0
     if judge is not None:
         looks, cost = asyncio.run(judge_pairs(kept, found, options, items=items, pairs=pairs, budget_usd=budget_usd))
     else:
         looks = _of_people(kept, found, str(queue))
     alpha = float(manifest.spec.get("analysis", {}).get("alpha", 0.05))
-    by = judge or f"people (queue {queue})"
+    by = str(options["model"]) if judge is not None else f"people (queue {queue})"
     result = rank_preferences(found, looks, baseline=manifest.baseline, by=by, cost_usd=cost, alpha=alpha)
     if as_json:
         print_json(result.to_dict())
         return
     _print(result)
+
+
+def _judge_options(judge: str | None, manifest: Manifest) -> dict[str, Any]:
+    """Read `--judge`: options, a model of the run's file, or a model string.
+
+    Raises:
+        SpecError: It is no model and no mapping with one.
+    """
+    if judge is None:
+        return {}
+    if not judge.lstrip().startswith("{"):
+        from bakeoff.experiments import ExperimentSpec
+
+        known = ExperimentSpec.model_validate(manifest.spec).models.get(judge)
+        if known is None:
+            return {"model": judge}
+        place = {"model": known.model, "api_base": known.api_base, "api_key_env": known.api_key_env}
+        return {key: value for key, value in place.items() if value is not None}
+    import yaml
+
+    try:
+        options = yaml.safe_load(judge)
+    except yaml.YAMLError:
+        options = None
+    if not isinstance(options, dict) or not isinstance(options.get("model"), str):
+        raise SpecError(
+            f"--judge {judge!r} names no model\n    fix: write a model, or options with one, as in "
+            "--judge '{model: openai/our-model, api_base: \"http://localhost:8000/v1\"}'"
+        )
+    return {str(key): value for key, value in options.items()}
 
 
 def _print_bias(

@@ -236,12 +236,15 @@ class _Exchange:
         judge, task = self._judge, self._task
         messages: list[dict[str, str]] = judge.messages_of(task)
         problem = "no attempt was made"
+        sent: list[list[dict[str, str]]] = []
         for _ in range(judge.retries + 1):
             try:
-                response = await self._send(messages)
+                # The same unreadable answer leads to the same correction: asked again, and not read from the cache.
+                response = await self._send(messages, fresh=self.fresh or messages in sent)
             except ProviderError as error:
                 details = {"error_kind": error.kind, "retryable": error.retryable}
                 return self._failed(f"{error.kind}: {error}", details)
+            sent.append(messages)
             text = _text_of(response)
             if response.finish_reason == "content_filter":
                 problem = "the provider filtered the judge's answer"
@@ -268,7 +271,7 @@ class _Exchange:
         vote = self._failed(f"the judgement could not be read after {times}: {problem}", {})
         return replace(vote, unreadable=True)
 
-    async def _send(self, messages: Sequence[Mapping[str, Any]]) -> ModelResponse:
+    async def _send(self, messages: Sequence[Mapping[str, Any]], *, fresh: bool) -> ModelResponse:
         """Make one call, leaving out what the model refuses of our parameters.
 
         Raises:
@@ -282,7 +285,7 @@ class _Exchange:
                 sample=self._sample,
                 variant=self._variant,
                 refused=self._refused,
-                fresh=self.fresh,
+                fresh=fresh,
             )
             try:
                 response = await self._client.complete(request)

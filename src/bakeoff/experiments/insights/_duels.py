@@ -15,6 +15,8 @@ from bakeoff.stats import bradley_terry, swap_consistency
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from bakeoff.experiments.insights._judging import Preference
     from bakeoff.stats import Difference, Estimate, Ranking
 
@@ -130,10 +132,23 @@ def _length_bonus(
     decided: Sequence[Preference], columns: Mapping[str, Any], *, swapped: bool, alpha: float
 ) -> Estimate | None:
     longer = np.array([look.longer for look in decided])
-    if not np.ptp(longer) > 0:
+    if not np.ptp(longer) > 0 or _follows_variants(longer, columns):
         return None
     found = bradley_terry(**columns, order_effect=swapped, covariates=longer, confidence=1 - alpha)
     return found.coefficients[0] if found.coefficients else None
+
+
+def _follows_variants(longer: NDArray[np.float64], columns: Mapping[str, Any]) -> bool:
+    """Say whether lengths differ between variants only, so that nobody can tell length from variant."""
+    names = sorted({*columns["first"], *columns["second"]})
+    design = np.ones((len(longer), len(names) + 1))
+    for place, name in enumerate(names):
+        design[:, place] = [
+            float(one == name) - float(two == name)
+            for one, two in zip(columns["first"], columns["second"], strict=True)
+        ]
+    left = longer - design @ np.linalg.lstsq(design, longer, rcond=None)[0]
+    return bool(np.std(left) < 1e-6 * np.std(longer))
 
 
 def _sentences(
@@ -180,7 +195,7 @@ def _sentences(
             f"{which} answers are preferred: 100 characters change the odds {exp(abs(length.estimate)):.2g} times. "
             "That may be substance or bias; read some."
         )
-    return [*said, *ranking.warnings]
+    return [*said, *(f"{text[0].upper()}{text[1:]}." for text in ranking.warnings)]
 
 
 def _share(log_odds: float) -> str:

@@ -101,7 +101,7 @@ class Ranking:
             df=self.df,
             p_value=2 * tail,
             test="wald",
-            reason=self.reason if usable else self.reason or "a variant is compared with itself",
+            reason=self.reason if usable else self.reason or "no spread between items to estimate an interval from",
         )
 
     def win_probability(self, candidate: str, baseline: str) -> Estimate:
@@ -140,7 +140,8 @@ def bradley_terry(
     `P(tie)` in proportion to `nu sqrt(pi_i pi_j)`; Rao & Kupper (1967), a threshold; or half a win each. The order
     effect is the position bias of the judge. Intervals: sandwich with items as clusters when items are given, else
     from the information matrix. When some variant never lost (the estimate would be infinite) every variant gets half
-    a win and half a loss against an average one, and a warning says so.
+    a win and half a loss against an average one, and a warning says so; the sandwich, which such data would make
+    vanish, gives way to the information matrix with the comparisons of one item counted as one.
 
     Args:
         first: Variant shown first, shape (comparisons,).
@@ -265,6 +266,10 @@ def _covariance(
         return bread, np.inf, None
     if data.clusters < 2:
         return np.full_like(bread, nan), nan, None
+    if kind == "sandwich" and penalty:
+        # All items say the same, so their scores do not vary and a sandwich would call the estimate certain. The model
+        # says how much chance such an outcome leaves; the comparisons of an item count as one.
+        return bread * max(1.0, len(data.outcome) / data.clusters), float(data.clusters - 1), None
     if kind == "sandwich":
         scores, _ = outcome_scores(cells, beta)
         slope = scores[0, cell_of, data.outcome]
