@@ -93,11 +93,15 @@ def score_run(
     if quiet or not sys.stderr.isatty():
         manifest = asyncio.run(work(None))
     else:
-        with ProgressBar() as bar:
+        with ProgressBar(console(stderr=True)) as bar:
             manifest = asyncio.run(work(bar))
     if not quiet:
         print_analysis(analyse(store, manifest.run_id))
         console().print(f"behind it  bakeoff show {manifest.run_id} --store {store.paths.root}", soft_wrap=True)
+    if (store.run_paths(manifest.run_id).folder / "report.html").exists():  # else it would show what is no longer so
+        from bakeoff.reports import write_report
+
+        write_report(store, manifest.run_id)
     why = manifest.stopped_because or ""
     if manifest.status != "complete" and not why.endswith("is partial"):
         console(stderr=True).print(f"stopped: {why}")
