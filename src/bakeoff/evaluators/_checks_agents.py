@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -20,9 +18,9 @@ from pydantic import (
 )
 from typing_extensions import override
 
-from bakeoff.errors import EvaluatorError
 from bakeoff.evaluators._base import Check, Finding, Graded
-from bakeoff.evaluators._checks_tools import calls_made
+from bakeoff.evaluators._calls import calls_made
+from bakeoff.evaluators._parts import first_scores, first_scores_later, load_part
 from bakeoff.evaluators._protocol import (
     CannotScoreError,
     EvaluateResult,
@@ -32,7 +30,7 @@ from bakeoff.evaluators._protocol import (
     Score,
     ScoreKind,
 )
-from bakeoff.evaluators._registry import evaluator, load_evaluator
+from bakeoff.evaluators._registry import evaluator
 from bakeoff.evaluators._runner import begin_scoring
 from bakeoff.evaluators._text import as_text, at_path
 
@@ -42,7 +40,10 @@ if TYPE_CHECKING:
 __all__ = ["Handoffs", "TurnChecks", "handoffs_of"]
 
 _MOST_TURNS = 200
-_TOOL = re.compile(r"^(?:transfer|hand_?off|delegate|escalate)_?(?:to)?_(.+)$", re.IGNORECASE)
+_TOOL = re.compile(r"^(?:(?:transfer|delegate|escalate)_?to_?|hand_?off_?(?:to_?)?)(.*)$", re.IGNORECASE)
+"""`transfer_to_billing`, `transferToBilling`, `handoff_billing`; but `transfer_money` is work."""
+_NOBODY = frozenset({"", "agent", "another_agent", "expert", "specialist"})
+_RECEIVERS = ("to", "agent", "agent_name", "to_agent", "target", "target_agent", "recipient", "destination")
 _NAMED = re.compile(r"^hand-?off(?:\s+(?:to|:|->))?\s*", re.IGNORECASE)
 
 
@@ -70,7 +71,7 @@ def conversation_of(context: EvaluatorContext) -> list[Mapping[str, Any]]:
         raise CannotScoreError("the trial has no messages, and its output is no conversation")
     if output is not None:
         said = as_text(output)
-        if messages[-1].get("role") != "assistant" or _content(messages[-1]) != said:
+        if messages[-1].get("role") != "assistant" or _content(messages[-1]).strip() != said.strip():
             messages.append({"role": "assistant", "content": said})
     return messages
 
@@ -115,11 +116,7 @@ class TurnChecks(Graded):
     @field_validator("check", mode="after")
     @classmethod
     def _load(cls, value: Any, info: ValidationInfo) -> Evaluator:
-        base_dir = Path((info.context or {}).get("base_dir", "."))
-        try:
-            built = load_evaluator(value, base_dir=base_dir)
-        except EvaluatorError as error:
-            raise ValueError(str(error)) from error
+        built = load_part(value, info)
         if len(built.kind_by_metric) != 1 or not set(built.kind_by_metric.values()) <= {"binary", None}:
             raise ValueError(f"`{built.metric}` gives no pass or fail; give it a `threshold`")
         return built
@@ -150,15 +147,11 @@ class TurnChecks(Graded):
         """Judge every turn; asynchronous only when the check is."""
         turns = self._turns(context)
         outcomes = [begin_scoring(self.check, turn) for turn in turns]
-        if all(isinstance(outcome, list) for outcome in outcomes):
-            return self._together([outcome[0] for outcome in outcomes if isinstance(outcome, list)])
-        return self._later(outcomes)
+        scores = first_scores(outcomes)
+        return self._later(outcomes) if scores is None else self._together(scores)
 
     async def _later(self, outcomes: list[Any]) -> EvaluateResult:
-        async def one(outcome: Any) -> Score:
-            return (outcome if isinstance(outcome, list) else await outcome)[0]
-
-        return self._together(list(await asyncio.gather(*map(one, outcomes))))
+        return self._together(await first_scores_later(outcomes))
 
     def _turns(self, context: EvaluatorContext) -> list[EvaluatorContext]:
         messages = conversation_of(context)
@@ -218,8 +211,28 @@ def handoffs_of(context: EvaluatorContext) -> list[str]:
     spans = [span for span in context.trace if span.get("kind", span.get("type")) == "handoff"]
     if spans:
         return [_receiver(span, context.trace) for span in spans]
-    found = (_TOOL.match(name) for name, _ in calls_made(context))
-    return [match.group(1) for match in found if match is not None]
+    found = [_receiver_of(name, arguments) for name, arguments in calls_made(context)]
+    return [name for name in found if name is not None]
+
+
+def _receiver_of(name: str, arguments: Any) -> str | None:
+    """Give to whom a call hands over: the rest of its name, or an argument where the name says nothing."""
+    match = _TOOL.match(name)
+    if match is None and name.lower() not in ("transfer", "delegate", "escalate"):
+        return None
+    rest = match.group(1) if match is not None else ""
+    if _plain_name(rest) not in _NOBODY:
+        return rest
+    given = arguments if isinstance(arguments, Mapping) else {}
+    named = next((str(given[key]) for key in _RECEIVERS if isinstance(given.get(key), str)), None)
+    if named is None and match is None:
+        return None  # a tool that transfers something else
+    return named or rest or "(unknown)"
+
+
+def _plain_name(name: str) -> str:
+    """Bring a name to the form in which `Billing Agent`, `billing-agent` and `billing_agent` are one."""
+    return re.sub(r"[\s_-]+", "_", name).casefold()
 
 
 def _receiver(span: Mapping[str, Any], trace: Sequence[Mapping[str, Any]]) -> str:
@@ -238,9 +251,10 @@ def _receiver(span: Mapping[str, Any], trace: Sequence[Mapping[str, Any]]) -> st
 class Handoffs(Check):
     """Check to whom an agent handed over: who must and must not receive the work, in which order, how often.
 
-    Hand-offs are read from the trace (spans of kind `handoff`; the receiver is the first step within), else from tool
-    calls such as `transfer_to_billing`. With `expected_path` the item says to whom, in order; an empty list means
-    that nobody should.
+    Hand-offs are read from the trace (spans of kind `handoff`; the receiver is the first step within), else from
+    tool calls such as `transfer_to_billing`, `handoff_billing` or `transfer_to_agent(agent_name="billing")`;
+    `transfer_money` is none. `Billing Agent` and `billing_agent` are the same name. With `expected_path` the item says
+    to whom, in order; an empty list means that nobody should.
 
     Value:
         Pass or fail; the reason names every rule that was broken, the details the hand-offs.
@@ -260,6 +274,7 @@ class Handoffs(Check):
     """
 
     family: ClassVar[Family] = "agent"
+    version: ClassVar[str] = "2"  # 2: tools that transfer something else are no hand-offs; more forms
     shorthand: ClassVar[str | None] = "order"
 
     order: list[str] = Field(default_factory=list)
@@ -285,15 +300,17 @@ class Handoffs(Check):
     @override
     def measure(self, context: EvaluatorContext) -> Finding:
         """Look at the hand-offs."""
-        names = handoffs_of(context)
-        names = names[-self.last :] if self.last is not None else names
-        problems = [f"handed over to {name!r}" for name in self.forbidden if name in names]
+        shown = handoffs_of(context)
+        shown = shown[-self.last :] if self.last is not None else shown
+        names = [_plain_name(name) for name in shown]
+        problems = [f"handed over to {name!r}" for name in self.forbidden if _plain_name(name) in names]
         position = 0
         for wanted in self.order:
-            if wanted not in names[position:]:
-                problems.append(f"was not handed over to {wanted!r}" + (" in this order" if wanted in names else ""))
+            plain = _plain_name(wanted)
+            if plain not in names[position:]:
+                problems.append(f"was not handed over to {wanted!r}" + (" in this order" if plain in names else ""))
                 break
-            position = names.index(wanted, position) + 1
+            position = names.index(plain, position) + 1
         if self.max_handoffs is not None and len(names) > self.max_handoffs:
             problems.append(f"{len(names)} hand-offs; at most {self.max_handoffs}")
         returns = len(names) - len(set(names))
@@ -303,8 +320,8 @@ class Handoffs(Check):
             root = {"metadata": context.metadata, "expected": context.expected, "inputs": context.inputs}
             found = at_path(root, self.expected_path, "the item")
             wanted_all = [as_text(one) for one in (found if isinstance(found, list) else [found])]
-            if names != wanted_all:
+            if names != [_plain_name(one) for one in wanted_all]:
                 problems.append(
-                    f"handed over to {', '.join(names) or 'nobody'}; expected {', '.join(wanted_all) or 'nobody'}"
+                    f"handed over to {', '.join(shown) or 'nobody'}; expected {', '.join(wanted_all) or 'nobody'}"
                 )
-        return Finding(not problems, "; ".join(problems) or None, {"handoffs": names[:50], "returns": returns})
+        return Finding(not problems, "; ".join(problems) or None, {"handoffs": shown[:50], "returns": returns})

@@ -11,69 +11,30 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model
 from typing_extensions import override
 
 from bakeoff.evaluators._base import Check, Finding, ReferenceCheck
+from bakeoff.evaluators._calls import by_schema, calls_in, calls_made, read_expected_call
 from bakeoff.evaluators._protocol import CannotScoreError, EvaluatorContext, Family, ScoreKind
 from bakeoff.evaluators._registry import evaluator
-from bakeoff.evaluators._text import as_text, parse_json, preview
+from bakeoff.evaluators._text import as_text, find_json, preview
 
-__all__ = ["ToolCalls", "Trajectory", "calls_made"]
-
-
-def read_call(call: Any) -> tuple[str, Any]:
-    """Read one call: OpenAI's form, `{name, arguments}`, `{tool, args}`, or a bare name (arguments `None`)."""
-    if isinstance(call, str):
-        return call, None
-    if not isinstance(call, Mapping):
-        raise CannotScoreError(f"{preview(call)} is no tool call")
-    inner = call.get("function")
-    body = inner if isinstance(inner, Mapping) else call
-    name = body.get("name") or body.get("tool") or body.get("tool_name")
-    if not isinstance(name, str):
-        raise CannotScoreError(f"the tool call {preview(call)} has no name")
-    arguments = next((body[key] for key in ("arguments", "args", "input", "parameters") if key in body), None)
-    if isinstance(arguments, str):
-        try:
-            arguments = parse_json(arguments) if arguments.strip() else {}
-        except ValueError:
-            return name, arguments  # broken JSON stays text: it equals no expected mapping
-    return name, arguments
-
-
-def calls_made(context: EvaluatorContext) -> list[tuple[str, Any]]:
-    """Give the tool calls of a trial: those of the answer, else of the transcript, else of the trace."""
-    if context.tool_calls:
-        return [read_call(call) for call in context.tool_calls]
-    spoken = [call for message in context.messages for call in message.get("tool_calls") or ()]
-    if spoken:
-        return [read_call(call) for call in spoken]
-    steps = [step for step in context.trace if _is_tool_step(step)]
-    if steps:
-        return [read_call(step) for step in steps]
-    output = context.output
-    if isinstance(output, Mapping) and isinstance(output.get("tool_calls"), list):
-        return [read_call(call) for call in output["tool_calls"]]
-    return []
-
-
-def _is_tool_step(step: Mapping[str, Any]) -> bool:
-    kind = step.get("type", step.get("kind", "tool"))
-    return kind in ("tool", "tool_call", "function", "function_call") and any(
-        key in step for key in ("name", "tool", "tool_name", "function")
-    )
+__all__ = ["ToolCalls", "Trajectory"]
 
 
 @evaluator("tool_calls")
 class ToolCalls(ReferenceCheck):
     """Check that the right tools were called with the right arguments.
 
-    What is expected is a list of calls, each a name or `{name, arguments}`; a call without arguments accepts any.
-    Arguments are compared as data: 1 equals 1.0, the order of keys does not matter, and defaults that a schema in
-    `tools` names count as given.
+    What is expected is a list of calls, each a name or `{name, arguments}`, or the same as JSON text; a call without
+    arguments accepts any. Arguments are compared as data: 1 equals 1.0, and the order of keys does not matter. Where
+    `tools` gives a schema, defaults count as given at every depth, and `"3"` is 3 where a number is asked for.
+
+    The calls made are those of the answer, else of the transcript (OpenAI's and Anthropic's form), the trace, or an
+    output that is a call itself, as JSON.
 
     Value:
         Pass or fail, or with `value: f1` the share of matching calls (0 to 1).
 
     Missing when:
-        The item has no expected calls (`[]` says that none is right).
+        The item has no expected calls (`[]` says that none is right), or one has keys that are none of a call.
 
     Source:
         Own.
@@ -88,6 +49,7 @@ class ToolCalls(ReferenceCheck):
     """
 
     family: ClassVar[Family] = "agent"
+    version: ClassVar[str] = "2"  # 2: schemas at every depth, more forms of calls
     shorthand: ClassVar[str | None] = "order"
 
     order: Literal["any", "exact"] = "any"
@@ -101,7 +63,7 @@ class ToolCalls(ReferenceCheck):
     ignore_case: bool = False
     """Whether case does not matter in texts."""
     tools: list[dict[str, Any]] = Field(default_factory=list)
-    """Tool definitions in OpenAI's form; defaults of their parameters are filled in on both sides."""
+    """Tool definitions in OpenAI's or Anthropic's form; their schemas are applied to both sides."""
     value: Literal["pass", "f1"] = "pass"
     """Pass/fail, or the share of matching calls."""
 
@@ -116,9 +78,7 @@ class ToolCalls(ReferenceCheck):
         for tool in self.tools:
             body = tool.get("function", tool)
             if body.get("name") == name:
-                properties = body.get("parameters", {}).get("properties", {})
-                defaults = {key: node["default"] for key, node in properties.items() if "default" in node}
-                return {**defaults, **arguments}
+                return by_schema(arguments, body.get("parameters") or body.get("input_schema"))
         return arguments
 
     def _same(self, given: Any, wanted: Any) -> bool:
@@ -167,8 +127,10 @@ class ToolCalls(ReferenceCheck):
     @override
     def measure(self, context: EvaluatorContext) -> Finding:
         expected = self.reference(context)
-        wanted = [read_call(call) for call in (expected if isinstance(expected, list) else [expected])]
-        given = calls_made(context)
+        if isinstance(expected, str) and expected.lstrip().startswith(("[", "{")):
+            expected = _parsed(expected)
+        wanted = [read_expected_call(call) for call in (expected if isinstance(expected, list) else [expected])]
+        given = calls_made(context) if self.output_path is None else calls_in(self.output(context))
         if len(given) > 500 or len(wanted) > 500:
             raise CannotScoreError(f"{max(len(given), len(wanted))} tool calls; 500 are the most this compares")
         pairs = self._pairs(given, wanted)
@@ -180,6 +142,14 @@ class ToolCalls(ReferenceCheck):
         counted = len(pairs) if self.extra == "allow" else len(given)
         share = 2 * len(pairs) / (counted + len(wanted)) if counted + len(wanted) else 1.0
         return Finding(not problems if self.value == "pass" else share, "; ".join(problems[:4]) or None, details)
+
+
+def _parsed(text: str) -> Any:
+    """Read expected calls that a table holds as text."""
+    try:
+        return find_json(text)
+    except ValueError as error:
+        raise CannotScoreError(f"the expected calls {preview(text)} are not JSON: {error}") from None
 
 
 def _shown(call: tuple[str, Any]) -> str:
@@ -204,11 +174,21 @@ def _matching(allowed: list[list[bool]]) -> list[tuple[int, int]]:
     return sorted((row, column) for column, row in owner.items())
 
 
+def _settled(value: Any) -> Any:
+    """Write whole numbers one way, so that a call with 1 and one with 1.0 are the same call."""
+    if isinstance(value, Mapping):
+        return {key: _settled(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_settled(entry) for entry in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 @evaluator("trajectory")
 class Trajectory(Check):
     """Check the way an agent took: steps that must or must not occur, their order, their number, loops.
 
-    Steps are the tool calls of the trial, in order: of the answer, else of the transcript, else of the trace.
+    Steps are the tool calls of the trial, in order: of the answer, else of the transcript, the trace, or an output that
+    is a call itself. Steps that take turns (a, b, a, b) are no run of one call: `max_redundant` counts them.
 
     Value:
         Pass or fail; the reason names every rule that was broken. The number of steps, of repeated identical calls
@@ -228,6 +208,7 @@ class Trajectory(Check):
     """
 
     family: ClassVar[Family] = "agent"
+    version: ClassVar[str] = "2"  # 2: more forms of calls; 1 and 1.0 are the same argument
     shorthand: ClassVar[str | None] = "order"
 
     required: list[str] = Field(default_factory=list)
@@ -270,7 +251,7 @@ class Trajectory(Check):
     def measure(self, context: EvaluatorContext) -> Finding:
         calls = calls_made(context)
         names = [name for name, _ in calls]
-        keys = [f"{name}:{as_text(arguments or {})}" for name, arguments in calls]
+        keys = [f"{name}:{as_text(_settled(arguments or {}))}" for name, arguments in calls]
         redundant = len(keys) - len(Counter(keys))
         longest = run = 1 if keys else 0
         for before, after in pairwise(keys):

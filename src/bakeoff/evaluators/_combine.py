@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, PositiveInt, ValidationInfo, field_serializer, field_validator, model_validator
 from typing_extensions import override
 
-from bakeoff.errors import EvaluatorError
 from bakeoff.evaluators._base import Finding, Graded
+from bakeoff.evaluators._parts import first_scores, first_scores_later, load_part
 from bakeoff.evaluators._protocol import (
     CannotScoreError,
     EvaluateResult,
@@ -20,7 +19,7 @@ from bakeoff.evaluators._protocol import (
     Score,
     ScoreKind,
 )
-from bakeoff.evaluators._registry import evaluator, load_evaluator
+from bakeoff.evaluators._registry import evaluator
 from bakeoff.evaluators._runner import begin_scoring
 
 if TYPE_CHECKING:
@@ -43,11 +42,7 @@ class _Combination(Graded):
     @field_validator("of", mode="after")
     @classmethod
     def _load(cls, value: list[Any], info: ValidationInfo) -> list[Any]:
-        base_dir = Path((info.context or {}).get("base_dir", "."))
-        try:
-            return [load_evaluator(part, base_dir=base_dir) for part in value]
-        except EvaluatorError as error:
-            raise ValueError(str(error)) from error
+        return [load_part(part, info) for part in value]
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -79,17 +74,11 @@ class _Combination(Graded):
     def evaluate(self, context: EvaluatorContext) -> EvaluateResult | Awaitable[EvaluateResult]:
         """Judge with every part, then combine; asynchronous only when a part is."""
         outcomes = [begin_scoring(part, context) for part in self.of]
-        if all(isinstance(outcome, list) for outcome in outcomes):
-            return self._together([outcome[0] for outcome in outcomes if isinstance(outcome, list)])
-        return self._later(outcomes)
+        scores = first_scores(outcomes)
+        return self._later(outcomes) if scores is None else self._together(scores)
 
     async def _later(self, outcomes: list[Any]) -> EvaluateResult:
-        import asyncio
-
-        async def one(outcome: Any) -> Score:
-            return (outcome if isinstance(outcome, list) else await outcome)[0]
-
-        return self._together(list(await asyncio.gather(*(one(outcome) for outcome in outcomes))))
+        return self._together(await first_scores_later(outcomes))
 
     def _together(self, scores: list[Score]) -> EvaluateResult:
         finding = self.combine(scores)
