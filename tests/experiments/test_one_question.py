@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from bakeoff.errors import SpecError
-from bakeoff.experiments import LocalStore, analyse, analyse_two, insights
+from bakeoff.experiments import LocalStore, analyse, analyse_two, insights, tied_words
 from bakeoff.reports import RunResult
 from tests.experiments.test_analysis import analysed
 
@@ -110,3 +111,36 @@ async def test_a_frame_counts_items_as_items(store: LocalStore) -> None:
     analysis = await analysed(store, columns, "exact_match", row=lambda i: {"c": str(i // 6)}, dataset={"cluster": "c"})
     assert analysis.metric().comparisons[0].difference.n == 10
     assert RunResult(store, analysis.run_id).compare()["n_items"].tolist() == [60]
+
+
+async def test_who_may_be_the_best_is_a_statement_of_its_own(store: LocalStore) -> None:
+    """One-sided and uncorrected, it may leave out a variant that is "not shown to differ" from the baseline."""
+    rng = np.random.default_rng(0)
+    columns = {"a": _bits(rng, 0.2, 90), "b": _bits(rng, 0.7, 90), "c": _bits(rng, 0.7, 90)}
+    metric = (await analysed(store, columns, "exact_match")).metric()
+    assert set(metric.tied) == {"b", "c"}
+    assert tied_words(metric).startswith("With 95% confidence, by a test of its own, the best one is among ")
+    alone = (await analysed(store, {**columns, "c": columns["a"]}, "exact_match")).metric()
+    assert tied_words(alone) == "With 95% confidence, by a test of its own, b is the best."
+    same = (await analysed(store, dict.fromkeys("abc", columns["a"]), "exact_match")).metric()
+    assert same.tied == () or tied_words(same) == "Any of them may be the best one."
+
+
+async def test_the_report_shows_one_sided_segments_and_a_part_metric(store: LocalStore, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("import json\n\ndef several(output):\n    return json.loads(output)\n")
+    rng = np.random.default_rng(5)
+    columns = {
+        name: [f'{{"ok": {str(bool(v)).lower()}, "other": 0.5}}' for v in rng.random(60) < rate]
+        for name, rate in {"a": 0.3, "b": 0.8}.items()
+    }
+    section: dict[str, Any] = {"alternative": "greater", "segments": ["kind"]}
+    analysis = await analysed(
+        store, columns, {"python": f"{tmp_path / 'own.py'}:several"}, analysis=section,
+        row=lambda i: {"kind": "even" if i % 2 else "odd"}, dataset={"metadata": ["kind"]},
+    )  # fmt: skip
+    assert store.manifest(analysis.run_id).primary == "several"
+    page = RunResult(store, analysis.run_id).report(tmp_path / "report.html").read_text()
+    assert f"Where the variants differ on {analysis.primary}" in page
+    table = page.partition("by segment</h2>")[2].partition("</table>")[0]
+    assert "pts or more</td>" in table
+    assert "inf" not in table

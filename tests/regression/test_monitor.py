@@ -11,6 +11,7 @@ from bakeoff.errors import SpecError
 from bakeoff.gateway import ModelRequest, ModelResponse, Usage
 from bakeoff.regression import monitor
 from bakeoff.stats import control_chart
+from tests.regression.support import recorded, run
 
 if TYPE_CHECKING:
     from bakeoff.experiments import LocalStore
@@ -115,3 +116,18 @@ def test_limits_hold_with_few_reference_runs() -> None:
         runs += (60 if first is None else first + 1) - 10
         alarms += first is not None
     assert runs / max(alarms, 1) > 250
+
+
+def test_what_cannot_be_judged_is_not_in_control(store: LocalStore) -> None:
+    """A metric that only the last runs have, and a newest run without a score, say nothing about control."""
+    rng = np.random.default_rng(0)
+    for number in range(6):
+        answers: list[bool | None] = [bool(value) for value in rng.random(40) < 0.6]
+        evaluators = [{"exact_match": {"name": "correct"}}, *(["length"] if number >= 4 else [])]
+        run(store, recorded({"bot": answers}, name="late", evaluators=evaluators))
+    said = {chart.metric: chart for chart in monitor(store, "late", metrics=["correct", "length"]).charts}
+    assert said["correct"].sentence.startswith("in control over 6 runs")
+    assert said["length"].sentence == (
+        "not judged: 2 runs have this metric, and what is normal takes 3 runs before the newest."
+    )
+    assert not said["length"].alarm

@@ -160,18 +160,18 @@ def _segments(analysis: Analysis) -> None:
 def _tied(metric: MetricAnalysis) -> None:
     from rich.text import Text
 
+    from bakeoff.experiments import tied_words
+
     if not metric.tied:
         return
-    best, *others = metric.tied
-    text = f"the data cannot tell {best} from {', '.join(others)}" if others else f"{best} is shown to be the best"
-    console().print(Text(f"{metric.metric}: {text}"))
+    console().print(Text(printable(f"{metric.metric}: {tied_words(metric)}")))
     console().print()
 
 
 def _span(low: str, high: str) -> str:
-    if "inf" in high:
+    if high.lstrip("+$").startswith("inf"):
         return f"{low} or more"
-    if "inf" in low:
+    if low.lstrip("-$").startswith("inf"):
         return f"{high} or less"
     return "-" if low == high == "-" else f"{low} to {high}"
 

@@ -9,6 +9,7 @@ from bakeoff.experiments.analysis._answer import (
     VariantScore,
     show,
     show_labels,
+    tied_words,
 )
 from bakeoff.experiments.analysis._cube import ItemInfo, ScoreCube, item_info, score_cubes
 from bakeoff.experiments.analysis._escalated import Escalated, escalated_question, read_escalated
@@ -128,6 +129,7 @@ __all__ = [
     "send_control",
     "show",
     "show_labels",
+    "tied_words",
     "trade_axes",
     "trade_off",
     "write_atomically",

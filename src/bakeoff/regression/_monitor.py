@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from math import isfinite, nan, sqrt
+from math import isfinite, isnan, nan, sqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -212,7 +212,8 @@ def _chart(
         attribution=blame, reference_runs=reference, n_items=items, notes=notes,
         sentence=_sentence(kept, facts_gap=_say.gap(float(np.nanmean(shifts[change.index:])), facts)
                            if change.index is not None else "", shown=where, index=change.index, drifted=drifted,
-                           latest=_say.value(levels[-1], facts), blame=blame, alarms=alarms),
+                           latest=_say.value(levels[-1], facts), blame=blame, alarms=alarms,
+                           why_not=_unjudged(len(kept), reference, float(shifts[-1]))),
     )  # fmt: skip
 
 
@@ -274,6 +275,14 @@ def _frozen(kept: Sequence[Observations]) -> bool:
     return first is not None and all(cube is not None and np.array_equal(first, cube, equal_nan=True) for cube in cubes)
 
 
+def _unjudged(runs: int, reference: int, latest: float) -> str:
+    """Say why the newest run cannot be judged, if it cannot."""
+    if runs <= reference:
+        have = "run has" if runs == 1 else "runs have"
+        return f"{runs} {have} this metric, and what is normal takes {reference} runs before the newest"
+    return "the newest run has no score on the items that the runs share" if isnan(latest) else ""
+
+
 def _sentence(
     kept: Sequence[Observations],
     *,
@@ -284,7 +293,10 @@ def _sentence(
     latest: str,
     blame: Attribution | None,
     alarms: NDArray[np.bool_],
+    why_not: str,
 ) -> str:
+    if why_not:
+        return f"not judged: {why_not}."
     if not drifted:
         earlier = int(alarms.sum())
         past = f" ({earlier} earlier runs were not)" if earlier else ""

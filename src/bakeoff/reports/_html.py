@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bakeoff._version import version
 from bakeoff.errors import StoreError
-from bakeoff.experiments import analyse, insights, show, show_labels, write_atomically
+from bakeoff.experiments import analyse, insights, show, show_labels, tied_words, write_atomically
 from bakeoff.reports._bar import amount_usd, duration
 from bakeoff.reports._behind import behind_section
 from bakeoff.reports._figures import VERDICT_COLOURS, cost_quality_figure, forest_figure, leaderboard_figure
@@ -70,7 +70,7 @@ def write_report(store: LocalStore, run_id: str, path: Path | None = None) -> Pa
     page = render_report(
         analysis,
         store.manifest(run_id),
-        _examples(store, run_id),
+        _examples(store, run_id, analysis.primary),
         choosing=read_choosing(store, analysis),
         behind=insights(store, run_id),
     )
@@ -191,33 +191,32 @@ def _metric(metric: MetricAnalysis, analysis: Analysis) -> str:
 
 
 def _tied(metric: MetricAnalysis) -> str:
-    if not metric.tied:
-        return ""
-    best, *others = metric.tied
-    said = f"The data cannot tell {best} from {', '.join(others)}." if others else f"{best} is shown to be the best."
-    return f"<p class=words>{_e(said)}</p>"
+    return f"<p class=words>{_e(tied_words(metric))}</p>" if metric.tied else ""
+
+
+def _gap(value: float, points: bool) -> str:
+    return "-" if isnan(value) else f"{100 * value:+.1f} pts" if points else f"{value:+.3g}"
+
+
+def _span(low: float, high: float, points: bool) -> str:
+    if isnan(low) and isnan(high):
+        return "-"
+    if high == inf:
+        return f"{_gap(low, points)} or more"
+    return f"{_gap(high, points)} or less" if low == -inf else f"{_gap(low, points)} to {_gap(high, points)}"
 
 
 def _comparisons(metric: MetricAnalysis) -> str:
     if not metric.comparisons:
         return ""
     points = metric.kind == "binary"
-
-    def gap(value: float) -> str:
-        return "-" if isnan(value) else f"{100 * value:+.1f} pts" if points else f"{value:+.3g}"
-
-    def span(low: float, high: float) -> str:
-        if high == inf:
-            return f"{gap(low)} or more"
-        return f"{gap(high)} or less" if low == -inf else f"{gap(low)} to {gap(high)}"
-
     rows = []
     for c in metric.comparisons:
         p = c.difference.p_adjusted
         rows.append(
             f'<tr><td><span class="tag" style="background:{VERDICT_COLOURS[c.label]}">{c.label}</span></td>'
-            f"<td>{_e(c.candidate)} vs {_e(c.baseline)}</td><td class=n>{gap(c.difference.estimate)}</td>"
-            f"<td class=n>{span(c.difference.low, c.difference.high)}</td>"
+            f"<td>{_e(c.candidate)} vs {_e(c.baseline)}</td><td class=n>{_gap(c.difference.estimate, points)}</td>"
+            f"<td class=n>{_span(c.difference.low, c.difference.high, points)}</td>"
             f"<td class=n>{'&lt;0.0001' if p < 0.0001 else _number(p, 2)}</td><td class=n>{c.improved}</td>"
             f"<td class=n>{c.regressed}</td></tr><tr><td></td><td colspan=6>{_e(c.words)}</td></tr>"
         )
@@ -233,12 +232,12 @@ def _segments(analysis: Analysis) -> str:
         return ""
     rows: list[str] = []
     for segment in analysis.segments:
-        scale, unit = (100, " pts") if segment.metric.kind == "binary" else (1, "")
+        points = segment.metric.kind == "binary"
         rows += [
             f"<tr><td>{_e(segment.field)} = {_e(segment.value)}</td><td class=n>{segment.n_items:,}</td>"
             f"<td>{_e(c.candidate)} vs {_e(c.baseline)}</td>"
-            f"<td class=n>{_number(scale * c.difference.estimate)}{unit}</td>"
-            f"<td class=n>{_number(scale * c.difference.low)} to {_number(scale * c.difference.high)}</td>"
+            f"<td class=n>{_gap(c.difference.estimate, points)}</td>"
+            f"<td class=n>{_span(c.difference.low, c.difference.high, points)}</td>"
             f'<td><span class="tag" style="background:{VERDICT_COLOURS[c.label]}">{c.label}</span></td></tr>'
             for c in segment.metric.comparisons
         ]
@@ -302,7 +301,7 @@ def _choosing(choosing: Sequence[Choosing], analysis: Analysis) -> str:
     return f"<section><h2>Which model answered</h2><p class=words>{about}</p>{''.join(parts)}</section>"
 
 
-def _examples(store: LocalStore, run_id: str) -> list[dict[str, Any]]:
+def _examples(store: LocalStore, run_id: str, metric: str) -> list[dict[str, Any]]:
     """Return items on which some variants passed and others did not, or differ most, with their outputs."""
     manifest = store.manifest(run_id)
     if len(manifest.variants) < 2 or not store.run_paths(run_id).trials.exists():
@@ -319,7 +318,7 @@ def _examples(store: LocalStore, run_id: str) -> list[dict[str, Any]]:
         WHERE t.repeat = 0 ORDER BY p.item
     """
     with store.connect([run_id]) as connection:
-        rows = connection.execute(query, [manifest.primary, _MAX_EXAMPLES, manifest.primary]).fetchall()
+        rows = connection.execute(query, [metric, _MAX_EXAMPLES, metric]).fetchall()
     grouped: dict[str, dict[str, Any]] = {}
     for item_id, variant, value, output, inputs, expected in rows:
         entry = grouped.setdefault(item_id, {"item": item_id, "inputs": inputs, "expected": expected, "answers": []})

@@ -17,6 +17,7 @@ from bakeoff.stats import (
     Estimate,
     adjusted_difference,
     assign_variant,
+    compare,
     guardrail,
     hash_unit,
     srm_test,
@@ -190,3 +191,14 @@ def test_guardrail_mirror_and_bound_agree(estimate: float, se: float, margin: fl
     if abs(up.worst + margin) > 1e-9:
         assert (up.status == "safe") == (up.worst > -margin)
     assert sqrt(up.p_safe) >= 0
+
+
+def test_a_guardrail_is_not_safe_where_the_comparison_has_no_interval() -> None:
+    """One item with nearly all the weight: its standard error is a number, and says nothing."""
+    rng = np.random.default_rng(0)
+    found = compare(rng.normal(0, 0.1, 60), rng.normal(0, 0.1, 60), kind="continuous", weights=np.r_[1e4, np.ones(59)])
+    assert np.isnan(found.low)
+    result = guardrail(found, margin=0.5)
+    assert result.status == "inconclusive"
+    assert "nearly all the weight" in result.reason
+    assert "97.5%" in guardrail(compare(np.arange(9.0), np.zeros(9)), margin=0.5, alpha=0.025).reason

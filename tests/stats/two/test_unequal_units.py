@@ -104,3 +104,10 @@ def test_effect_sizes_never_contradict_a_weighted_difference() -> None:
     found = compare(candidate, base, kind="continuous", weights=weights)
     assert found.estimate > 0 > float((candidate - base).mean())
     assert found.effect == {}
+
+
+@pytest.mark.parametrize("alternative", ["greater", "less"])
+def test_a_one_sided_interval_that_is_not_there_has_no_open_end(alternative: Literal["greater", "less"]) -> None:
+    found = compare(np.full(20, 3.5), np.full(20, 1.25), kind="continuous", alternative=alternative)
+    assert np.isnan(found.low)
+    assert np.isnan(found.high)

@@ -22,6 +22,7 @@ __all__ = [
     "null_nan",
     "show",
     "show_labels",
+    "tied_words",
     "to_plain",
 ]
 
@@ -178,6 +179,22 @@ def show(value: float, metric: MetricAnalysis) -> str:
     if metric.kind == "binary":
         return f"{100 * value:.1f}%"
     return f"{value:.3g}{' ' + metric.unit if metric.unit else ''}"
+
+
+def tied_words(metric: MetricAnalysis) -> str:
+    """Say which variants may be the best one; empty where that was not asked.
+
+    The set is a confidence statement of its own, one-sided and not part of the correction over the comparisons: it can
+    leave a variant out that is "not shown to differ" from the baseline.
+    """
+    if not metric.tied:
+        return ""
+    sure = f"With {100 * metric.scores[0].estimate.confidence:g}% confidence"
+    if len(metric.tied) == 1:
+        return f"{sure}, by a test of its own, {metric.tied[0]} is the best."
+    if len(metric.tied) == len(metric.scores):
+        return "Any of them may be the best one."
+    return f"{sure}, by a test of its own, the best one is among {', '.join(metric.tied)}."
 
 
 def to_plain(value: Any) -> Any:

@@ -77,9 +77,10 @@ def guardrail(
         low, high = inner_interval(difference, alpha)
         if not isnan(low) and not isnan(high):
             return _from_bounds(difference, low, high, margin, alpha, higher_is_better=higher_is_better)
+    no_interval = isinstance(difference, Difference) and isnan(difference.low) and isnan(difference.high)
     value = difference.estimate if higher_is_better else -difference.estimate
     se, df = difference.se, difference.df
-    if isnan(value) or isnan(se) or se <= 0:
+    if isnan(value) or isnan(se) or se <= 0 or no_interval:
         why = difference.reason or "the difference has no standard error"
         return GuardrailResult(
             status="inconclusive", p_safe=nan, p_harm=nan, margin=margin, worst=nan, reason=f"not estimable: {why}"
@@ -123,5 +124,5 @@ def _result(
         status, text = "harm", f"harm is beyond {margin:g}"
     else:
         text = f"harm beyond {margin:g} is neither shown nor ruled out"
-    reason = f"{text} (bound {worst:+.3g} at one-sided confidence {1 - alpha:.0%})"
+    reason = f"{text} (bound {worst:+.3g} at one-sided confidence {100 * (1 - alpha):g}%)"
     return GuardrailResult(status=status, p_safe=p_safe, p_harm=p_harm, margin=margin, worst=worst, reason=reason)

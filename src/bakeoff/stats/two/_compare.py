@@ -209,6 +209,8 @@ def _intervals(
     ends = (nan, nan) if inner is None else (inner.low, inner.high)
     if alternative == "two-sided" or inner is None:
         return compute(confidence), ends
+    if inner.low != inner.low:
+        return replace(inner, confidence=confidence), ends
     low = inner.low if alternative == "greater" else -inf
     high = inner.high if alternative == "less" else inf
     return replace(inner, low=low, high=high, confidence=confidence), ends
