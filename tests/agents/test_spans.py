@@ -49,8 +49,12 @@ def test_of_a_real_run(store: LocalStore) -> None:
     assert root.duration_ms == pytest.approx(trial["latency_ms"], abs=0.01)
 
 
-def test_a_failed_trial_keeps_what_happened_until_then(store: LocalStore, tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text("def breaks(plan):\n    raise RuntimeError('no luck with ada@example.org')\n")
+def test_a_failed_trial_keeps_what_happened_until_then(
+    store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").write_text(
+        "def breaks(plan):\n    raise RuntimeError('no luck with ada@example.org, tiger-and-lamb')\n"
+    )
     rows = [{"id": "a", "question": "What is 2 + 2?", "expected": "4"}]
     agent = {
         "model": "m",
@@ -63,6 +67,7 @@ def test_a_failed_trial_keeps_what_happened_until_then(store: LocalStore, tmp_pa
         "mlflow": False,
     }  # fmt: skip
     guards = [{"check": "pii", "action": "redact"}]
+    monkeypatch.setenv("SOME_API_KEY", "tiger-and-lamb")
     for changes in ({}, {"guards": guards}, {"targets": {"t": {"agent": {**agent, "guards": guards}}}}):
         (tmp_path / "spec.yaml").write_text(json.dumps({**spec, **changes}))
         result = bakeoff.run(tmp_path / "spec.yaml", store=store.paths.root)
@@ -73,6 +78,7 @@ def test_a_failed_trial_keeps_what_happened_until_then(store: LocalStore, tmp_pa
             (0, "agent", "t"), (1, "step", "plan"), (2, "model", spans[2].name), (1, "step", "tell"),
         ]  # fmt: skip
         assert "RuntimeError" in str(spans[3].error)
+        assert "tiger-and-lamb" not in trial["trace"] + trial["error"], "a function may quote its environment"
         assert ("ada@example.org" in trial["trace"]) is not bool(changes), "guards hide it here, too"
     frame = result.to_frame()
     assert frame["exact_match"].isna().all(), "a failed trial is missing, never zero"

@@ -126,6 +126,8 @@ def test_duplicate_ids_name_both_rows() -> None:
         ([{"q": 1}], {"cluster": "user"}, "none of 1 rows has the field 'user'"),
         ([{"q": 1}], {"metadata": ["lang"]}, "none of 1 rows has the field 'lang'"),
         ([{"q": 1}], {"weight": "w"}, "none of 1 rows has the field 'w'"),
+        ([{"q": 1, "w": 0}, {"q": 2, "w": 0.0}], {"weight": "w"}, "the weight 'w' is 0 for all 2 items"),
+        ([{"q": n, "w": n // 2} for n in range(4)], {"weight": "w", "limit": 2}, "the weight 'w' is 0 for all 2 items"),
         ([{"q": 1, "w": -1}], {"weight": "w"}, "row 1: the weight 'w' is -1"),
         ([{"q": 1, "w": "x"}], {"weight": "w"}, "the weight 'w' is 'x'"),
         ([{"q": 1, "w": "inf"}], {"weight": "w"}, "the weight 'w' is 'inf'"),

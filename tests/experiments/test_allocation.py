@@ -70,6 +70,18 @@ async def test_a_decided_variant_runs_no_further(store: LocalStore) -> None:
     assert count["worse"] < 100
 
 
+async def test_a_dropped_variant_that_stands_as_inconclusive_is_explained(store: LocalStore) -> None:
+    """Beaten by the best of all, and too soon to say anything against a baseline that is nearly as weak."""
+    spec = recorded({"base": 0.55, "mid": 0.5, "top": 0.9}, method="racing")
+    manifest, analysis = await run(store, spec)
+    assert ("mid", "top") in {(one.get("variant"), one.get("beaten_by")) for one in manifest.decisions}
+    mid = next(one for one in analysis.metric().comparisons if one.candidate == "mid")
+    assert mid.label == "inconclusive"
+    assert "mid is behind top by the race's test of all variants at once; the table asks another question, the " in (
+        analysis.allocation
+    )
+
+
 async def test_racing_drops_losers_and_names_the_best(store: LocalStore) -> None:
     spec = recorded({"a": 0.4, "b": 0.85, "c": 0.5, "d": 0.3}, method="racing")
     manifest, analysis = await run(store, spec)

@@ -160,6 +160,44 @@ async def test_segments_are_adjusted_over_their_field(store: LocalStore) -> None
     assert by_value["de"].metric.comparisons[0].label == "better"
 
 
+async def test_values_without_a_row_of_their_own_are_named(store: LocalStore) -> None:
+    """Sizes 40, 4, 1 and three items without the field: only the first has a row."""
+    language: list[str | None] = [*["en"] * 40, *["de"] * 4, "fr", None, None, None]
+    analysis = await analysed(
+        store,
+        {"a": ["1"] * 48, "b": ["0"] * 48},
+        "exact_match",
+        row=lambda i: {"language": language[i]},
+        dataset={"metadata": ["language"]},
+        analysis={"segments": ["language"]},
+    )
+    assert [segment.value for segment in analysis.segments] == ["en"]
+    (said,) = [warning for warning in analysis.warnings if "Segments of 'language'" in warning]
+    assert "fewer than 5 items: de (4), fr (1)" in said
+    assert "no value: 3 items" in said
+
+
+async def test_an_interval_that_leaves_out_0_beside_inconclusive_is_explained(store: LocalStore) -> None:
+    """Four candidates, one with a raw p of 0.034 (paired t, worked out by scipy): Holm leaves none."""
+    gaps = [3] * 23 + [-2] * 17
+    assert 0.03 < scipy_stats.ttest_1samp(gaps, 0).pvalue < 0.04
+    assert scipy_stats.ttest_1samp(gaps, 0).confidence_interval().low > 0
+    columns = {
+        "base": ["x" * (20 + i % 7) for i in range(40)],
+        "near": ["x" * (20 + i % 7 + gap) for i, gap in enumerate(gaps)],
+        **{name: ["x" * (20 + i % 7 + (-1) ** i) for i in range(40)] for name in ("p", "q", "r")},
+    }
+    analysis = await analysed(store, columns, {"length": {"unit_of": "characters"}})
+    near = next(c for c in analysis.metric().comparisons if c.candidate == "near")
+    assert near.label == "inconclusive"
+    (said,) = [warning for warning in analysis.warnings if "the interval leaves out 0" in warning]
+    assert said.startswith("near vs base on length: ")
+    alone = await analysed(
+        store, {name: columns[name] for name in ("base", "near")}, {"length": {"unit_of": "characters"}}
+    )
+    assert not [warning for warning in alone.warnings if "the interval leaves out 0" in warning]
+
+
 async def test_a_segment_that_no_item_has_is_said(store: LocalStore) -> None:
     with pytest.raises(SpecError, match="no item has the metadata field 'tongue'"):
         await analysed(store, {"a": ["1"] * 9, "b": ["0"] * 9}, "exact_match", analysis={"segments": ["tongue"]})

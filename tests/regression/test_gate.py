@@ -160,6 +160,20 @@ def test_inconclusive_says_what_would_decide() -> None:
     assert "more) would decide this if nothing changed" in rule.because
 
 
+def test_few_items_are_told_a_number_that_can_be_had() -> None:
+    """2 of 3 right against 65%: ((z.95 + z.8) sd / distance)^2 is about 5,000 items, which is no reason to give up."""
+    rule = GateRule(at_least=0.65)
+    (found,) = decide(observed(passes(3, 2)), None, [rule], GatePolicy()).rules
+    assert found.outcome == "inconclusive"
+    assert found.need is not None
+    assert found.need.items is not None
+    wanted = ((stats.norm.ppf(0.95) + stats.norm.ppf(0.8)) * np.sqrt(2 / 9) / (2 / 3 - 0.65)) ** 2
+    assert found.need.items == pytest.approx(wanted, rel=0.5), "three items hardly know their own spread"
+    assert "a rough guess from 3 items" in found.because
+    (hopeless,) = decide(observed(passes(300, 200)), None, [GateRule(at_least=0.6666)], GatePolicy()).rules
+    assert "Even 300,000 items would not decide this" in hopeless.because
+
+
 def test_repeats_count_where_the_model_is_noisy() -> None:
     rng = np.random.default_rng(3)
     base = observed((rng.random((60, 3)) < 0.5) * 1.0, run_id="then")

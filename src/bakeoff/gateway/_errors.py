@@ -106,6 +106,21 @@ class Secrets:
             text = pattern.sub(replacement, text)
         return text
 
+    def redact_all(self, value: object) -> Any:
+        """Return JSON data with every secret in its texts replaced.
+
+        Examples:
+            >>> Secrets({"MY_API_KEY": "tiger-and-lamb"}).redact_all([{"error": "no tiger-and-lamb", "ms": 3}])
+            [{'error': 'no ***', 'ms': 3}]
+        """
+        if isinstance(value, str):
+            return self.redact(value)
+        if isinstance(value, dict):
+            return {key: self.redact_all(entry) for key, entry in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.redact_all(entry) for entry in value]
+        return value
+
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """Return the seconds that a provider asks to wait, or None when it does not say.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bakeoff.errors import SpecError
 from bakeoff.experiments.analysis._answer import Analysis, Comparison, MetricAnalysis, Resources
+from bakeoff.experiments.analysis._border import border_words
 from bakeoff.experiments.analysis._comparisons import comparisons_of, confirmation_of
 from bakeoff.experiments.analysis._cube import ItemInfo, ScoreCube, item_info, score_cubes
 from bakeoff.experiments.analysis._escalated import read_escalated
@@ -106,7 +107,8 @@ def analyse(
     parts, left_out = segment_of(
         store, manifest, decides, items, plan, lambda cube, few: _metric(cube, manifest, plan, few, None, tied=False)
     )
-    return replace(answer, segments=parts, warnings=(*answer.warnings, *left_out))
+    said = (*left_out, *border_words(analysed, parts, plan.alpha))
+    return replace(answer, segments=parts, warnings=(*answer.warnings, *said))
 
 
 def _shown(asked: Sequence[str], found: Sequence[str]) -> list[str]:

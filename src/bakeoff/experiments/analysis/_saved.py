@@ -57,12 +57,12 @@ def _undecided(manifest: Manifest, metrics: Sequence[MetricAnalysis]) -> list[st
         if comparison.label == "inconclusive" and comparison.candidate in beaten
     ]
     said: list[str] = []
-    for name, baseline in rows:
-        if beaten[name] == baseline:
-            why = "its interval in the table comes from a test of that pair alone, which had not decided"
+    for winner, baseline in dict.fromkeys((beaten[name], baseline) for name, baseline in rows):
+        names = [name for name, against in rows if (beaten[name], against) == (winner, baseline)]
+        if winner == baseline:
+            why = "the table has a test of one pair alone, and it had not decided"
         else:
-            why = f"how it compares with {baseline}, as the table asks, is another question and not decided"
-        said.append(
-            f"{name} is behind {beaten[name]} by the test of the race, which looks at all variants at once; {why}."
-        )
+            why = f"the table asks another question, the difference from {baseline}, and that is not decided"
+        are = "are" if len(names) > 1 else "is"
+        said.append(f"{' and '.join(names)} {are} behind {winner} by the race's test of all variants at once; {why}.")
     return said

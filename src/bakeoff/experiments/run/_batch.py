@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable
 
     from bakeoff.datasets import Item
-    from bakeoff.experiments.run._runner import Session, Trial
+    from bakeoff.experiments.run._asking import Trial
+    from bakeoff.experiments.run._runner import Session
     from bakeoff.gateway import Gateway, ModelRequest
     from bakeoff.gateway._batch import Batches, BatchLine
     from bakeoff.gateway._batch_wire import RawAnswer, Wire
@@ -90,7 +91,7 @@ class BatchRun:
         self._batches = gateway.batches()
         self._places = {name: place for place, name in enumerate(session.experiment.variants)}
         self._targets: dict[str, _BatchTarget] = {}
-        for name, target in session.targets.items():
+        for name, target in session.asking.targets.items():
             assert isinstance(target, PromptTarget)  # checked when the experiment was read
             self._targets[name] = _BatchTarget(target, self._batches)
         self._trials: dict[str, Trial] = {}
@@ -103,7 +104,7 @@ class BatchRun:
         """Bring all trials to an end, or stop where steering or the budget says so."""
         self._trials = {f"{one.index}-{self._places[one.variant]}-{one.repeat}": one for one in trials}
         session = self._session
-        session.targets = dict(self._targets)
+        session.asking.targets = dict(self._targets)
         async with contextlib.aclosing(self._batches):
             try:
                 if not await self._adopt():

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from bakeoff.experiments.store._journal import Journal
     from bakeoff.gateway import BudgetSpec, Gateway
 
-__all__ = ["Charges"]
+__all__ = ["UNCONFIRMED", "Charges", "call_notes"]
+
+UNCONFIRMED = "up to"
+"""How the note of charges that no provider confirmed begins."""
 
 _NEVER = Spent(usd=-1.0)
 
@@ -80,3 +83,15 @@ class Charges:
                     "step": self._step_usd or 0.0,
                 }
             )
+
+
+def call_notes(gateway: Gateway) -> list[str]:
+    """Return what a reader of a run should know of its calls."""
+    snapshot = gateway.snapshot()
+    notes = list(snapshot.warnings)
+    if snapshot.fallbacks:
+        notes.append(f"{snapshot.fallbacks} calls were answered by a fallback model: variants are mixed")
+    if snapshot.spent.unconfirmed_usd > 0:
+        amount = f"{snapshot.spent.unconfirmed_usd:.4f} USD"
+        notes.append(f"{UNCONFIRMED} {amount} more may be billed for calls that failed after they were sent")
+    return notes

@@ -13,21 +13,27 @@ import os
 import socket
 import threading
 import time
-from dataclasses import dataclass, replace
-from random import Random
 from typing import TYPE_CHECKING, Any
 
-from bakeoff.errors import BakeoffError, BudgetExceeded, ProviderError, StoreError, TargetError
-from bakeoff.evaluators import EvaluatorContext, begin_scoring, conceal, describe_error, finish_scoring
+from bakeoff.errors import BudgetExceeded, StoreError, TargetError
+from bakeoff.evaluators import begin_scoring, conceal, finish_scoring
 from bakeoff.experiments._json import dumps
 from bakeoff.experiments.run._allocation import Round, open_allocation
-from bakeoff.experiments.run._charges import Charges
+from bakeoff.experiments.run._asking import Asking, Trial
+from bakeoff.experiments.run._charges import UNCONFIRMED, Charges, call_notes
 from bakeoff.experiments.run._messages import MessageKeeper
 from bakeoff.experiments.run._progress import Progress, Tally
 from bakeoff.experiments.run._resume import Resumed, finished, read_resumed
 from bakeoff.experiments.run._scoring import refusal, score_missing_rows
 from bakeoff.experiments.run._seal import seal_run
-from bakeoff.experiments.run._trial import context_of_event, failed_event, score_rows, scores_event, trial_event
+from bakeoff.experiments.run._trial import (
+    context_of_event,
+    context_of_result,
+    failed_event,
+    score_rows,
+    scores_event,
+    trial_event,
+)
 from bakeoff.experiments.spec._guards import Guards, keep_answer
 from bakeoff.experiments.store._control import Control, Steering
 from bakeoff.experiments.store._journal import Journal
@@ -41,7 +47,7 @@ from bakeoff.experiments.store._manifest import (
 )
 from bakeoff.experiments.store._paths import RunLock, StorePaths, new_run_id
 from bakeoff.gateway import Gateway, Secrets
-from bakeoff.targets import PromptTarget, TargetFactory
+from bakeoff.targets import TargetFactory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -50,26 +56,12 @@ if TYPE_CHECKING:
     from bakeoff.evaluators import Score
     from bakeoff.experiments.spec._load import Experiment
     from bakeoff.gateway import ModelClient
-    from bakeoff.targets import Target, TargetResult
 
 __all__ = ["execute"]
 
 _HOPELESS_AFTER = 25
 _HOPELESS_KINDS = frozenset({"auth", "not_found", "bad_request"})
 _TICK_S = 0.25
-_REPEATS_APART = 1000
-"""An experiment has at most so many repeats: what a guard asks for again is a sample of its own."""
-_UNCONFIRMED = "up to"
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """One answer to one item that is still to be had."""
-
-    variant: str
-    item: Item
-    index: int
-    repeat: int
 
 
 async def execute(
@@ -155,7 +147,6 @@ class Session:
         resumed.count_into(self.tally)
         self.concurrency = self.started_with = experiment.spec.limits.concurrency
         self._error: BaseException | None = None
-        self._jitter = Random()  # noqa: S311 - spreads retries, keeps no secret
         self._hopeless: dict[str, int] = dict.fromkeys(experiment.variants, 0)
         self._workers: set[asyncio.Task[None]] = set()
         self._gateway: Gateway | None = None
@@ -192,9 +183,8 @@ class Session:
                 stack.push_async_callback(factory.aclose)
                 if self.experiment.guards:
                     self._guards = Guards(self.experiment.guards, self.client)
-                self.targets: dict[str, Target] = {
-                    name: factory.open(variant) for name, variant in self.experiment.variants.items()
-                }
+                targets = {name: factory.open(variant) for name, variant in self.experiment.variants.items()}
+                self.asking = Asking(targets, self._guards, self.experiment.spec.limits, self.steering)
                 ticker = asyncio.create_task(self._tick())
                 try:
                     await self._rescore()
@@ -213,8 +203,8 @@ class Session:
         await asyncio.to_thread(warming.join)
         before = max(self.manifest.seconds, self.resumed.spent.minutes * 60)  # a killed session wrote no manifest
         seconds = before + time.monotonic() - started
-        kept = [note for note in self.manifest.notes if not note.startswith(_UNCONFIRMED)]
-        notes = list(dict.fromkeys([*kept, *self._notes()]))
+        kept = [note for note in self.manifest.notes if not note.startswith(UNCONFIRMED)]
+        notes = list(dict.fromkeys([*kept, *(call_notes(self._gateway) if self._gateway is not None else [])]))
         self.manifest = self.manifest.model_copy(update={"seconds": round(seconds, 3), "notes": notes})
         sealed = await asyncio.to_thread(seal_run, self.paths, self.manifest, stopped_because=self.steering.reason)
         self._publish("done")
@@ -308,53 +298,16 @@ class Session:
             self._error = self._error or error
             self.steering.stop(f"{type(error).__name__}: {error}")
 
-    async def _answer(self, trial: Trial) -> tuple[Trial, TargetResult]:
-        """Ask the target through the guards; return the trial as the target saw it, and the answer."""
-        if self._guards is None:
-            return trial, await self._ask(trial)
-
-        async def ask(item: Item, *, attempt: int, feedback: str) -> TargetResult:
-            return await self._ask(replace(trial, item=item), sample=attempt, feedback=feedback)
-
-        item, result = await self._guards.answer(trial.item, variant=trial.variant, repeat=trial.repeat, ask=ask)
-        return replace(trial, item=item), result
-
-    async def _ask(self, trial: Trial, *, sample: int = 0, feedback: str = "") -> TargetResult:
-        """Ask the target; what may pass is tried again. Model calls were already retried by the gateway."""
-        limits = self.experiment.spec.limits
-        target = self.targets[trial.variant]
-        for attempt in range(1, limits.attempts + 1):
-            try:
-                if feedback and isinstance(target, PromptTarget):
-                    result = await target.run_again(trial.item, repeat=trial.repeat, feedback=feedback)
-                else:
-                    result = await target.run(trial.item, repeat=trial.repeat + sample * _REPEATS_APART)
-            except TargetError as error:
-                if isinstance(error, ProviderError) or not error.retryable or attempt == limits.attempts:
-                    raise
-                wait_s = min(limits.max_wait_s, 0.5 * 2 ** (attempt - 1))
-                await asyncio.sleep(wait_s * self._jitter.random())
-                if self.steering.draining:
-                    raise
-            except BakeoffError:
-                raise
-            except Exception as error:  # one item that a target of ours stumbles over is one failed trial
-                message = f"an error in Bakeoff itself: {describe_error(error)}"
-                raise TargetError(message, kind="unknown") from error
-            else:
-                return result if attempt == 1 else replace(result, attempts=attempt)
-        raise AssertionError("attempts is at least 1")
-
     async def _run_trial(self, trial: Trial, round_: Round) -> None:
         try:
-            trial, result = await self._answer(trial)
+            trial, result = await self.asking.answer(trial)
         except BudgetExceeded:
             raise
         except TargetError as error:
             if error.kind == "budget":  # refused before it was sent, for instance for want of a price
                 raise BudgetExceeded(str(error)) from error
             # A program or a function may quote its environment.
-            message, trace = self._secrets.redact(str(error)), list(error.trace)
+            message, trace = self._secrets.redact(str(error)), self._secrets.redact_all(error.trace)
             if self._guards is not None:
                 message, trace = conceal(message), conceal(trace)
             self._fail(trial, error.kind, message, trace)
@@ -364,7 +317,7 @@ class Session:
         asked = self._messages.keep(trial.variant, trial.index, result.messages)
         if asked is not None:
             event["msgs"] = asked
-        context = self._context(trial, result)
+        context = context_of_result(trial.item, result, variant=trial.variant, repeat=trial.repeat, client=self.client)
         outcomes = [begin_scoring(evaluator, context) for evaluator in self.experiment.evaluators]
         scores: list[Score] = []
         for outcome in outcomes:
@@ -383,28 +336,6 @@ class Session:
         # An answer from the cache keeps what it once cost, which is what the variant costs; it is not spent again.
         self.tally.answered(trial.variant, scores, None if result.cached else result.cost_usd)
         round_.observe(trial.index, trial.variant, trial.repeat, scores)
-
-    def _context(self, trial: Trial, result: TargetResult) -> EvaluatorContext:
-        item = trial.item
-        return EvaluatorContext(
-            output=result.output,
-            inputs=item.inputs,
-            expected=item.expected,
-            metadata=item.metadata,
-            item_id=item.id,
-            variant=trial.variant,
-            repeat=trial.repeat,
-            usage=result.usage,
-            cost_usd=result.cost_usd,
-            latency_ms=result.latency_ms,
-            ttft_ms=result.ttft_ms,
-            finish_reason=result.finish_reason,
-            tool_calls=result.tool_calls,
-            messages=result.messages,
-            trace=result.trace,
-            logprobs=result.logprobs,
-            client=self.client,
-        )
 
     def _fail(self, trial: Trial, kind: str, message: str, trace: Sequence[Any] = ()) -> None:
         event = failed_event(
@@ -495,19 +426,6 @@ class Session:
             if self._gateway is not None:
                 self._charges.widen(self.concurrency)
                 self._gateway.set_concurrency(self.concurrency)
-
-    def _notes(self) -> list[str]:
-        """Return what a reader of the run should know of its calls."""
-        if self._gateway is None:
-            return []
-        snapshot = self._gateway.snapshot()
-        notes = list(snapshot.warnings)
-        if snapshot.fallbacks:
-            notes.append(f"{snapshot.fallbacks} calls were answered by a fallback model: variants are mixed")
-        if snapshot.spent.unconfirmed_usd > 0:
-            amount = f"{snapshot.spent.unconfirmed_usd:.4f} USD"
-            notes.append(f"{_UNCONFIRMED} {amount} more may be billed for calls that failed after they were sent")
-        return notes
 
     def _publish(self, state: str, *, write: bool = True) -> None:
         progress = self.tally.progress(state, self.concurrency)

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bakeoff.datasets import Item
+    from bakeoff.gateway import ModelClient
     from bakeoff.targets import TargetResult
 
-__all__ = ["context_of_event", "failed_event", "score_rows", "scores_event", "trial_event"]
+__all__ = ["context_of_event", "context_of_result", "failed_event", "score_rows", "scores_event", "trial_event"]
 
 _MAX_ERROR = 2000
 
@@ -79,6 +80,31 @@ def failed_event(
     if trace:
         event["trace"] = list(trace)
     return event
+
+
+def context_of_result(
+    item: Item, result: TargetResult, *, variant: str, repeat: int, client: ModelClient
+) -> EvaluatorContext:
+    """Return what evaluators see of an answer that has just come."""
+    return EvaluatorContext(
+        output=result.output,
+        inputs=item.inputs,
+        expected=item.expected,
+        metadata=item.metadata,
+        item_id=item.id,
+        variant=variant,
+        repeat=repeat,
+        usage=result.usage,
+        cost_usd=result.cost_usd,
+        latency_ms=result.latency_ms,
+        ttft_ms=result.ttft_ms,
+        finish_reason=result.finish_reason,
+        tool_calls=result.tool_calls,
+        messages=result.messages,
+        trace=result.trace,
+        logprobs=result.logprobs,
+        client=client,
+    )
 
 
 def score_rows(scores: list[Score]) -> list[list[Any]]:
