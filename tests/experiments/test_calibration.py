@@ -255,3 +255,55 @@ def test_four_labels_do_not_make_a_bias_beyond_what_rates_can_differ_by(tmp_path
     bias = calibrate_judge(store, run_id, labels_of({**truth, **wrong}, 2)).bias
     assert -1 <= bias.low <= bias.estimate <= bias.high <= 1
     assert bias.high - bias.low > 1, "two items say next to nothing"
+
+
+def bounded(folder: Path) -> tuple[LocalStore, str]:
+    """Give a run whose metric lies between 0 and 1: half of the answers are right, half have one wrong letter of two."""
+    rows = [{"id": f"i{k}", "question": "?", "truth": "ab", "a": "ab" if k % 2 else "ax"} for k in range(20)]
+    spec = {
+        "name": "bounded",
+        "dataset": {"rows": rows, "id": "id", "inputs": ["question"], "expected": "truth"},
+        "targets": {"a": {"recorded": "a"}},
+        "evaluators": [{"levenshtein": {"name": "close"}}],
+        "mlflow": False,
+    }
+    return open_store(folder / "store"), bakeoff.run(spec, store=folder / "store").run_id
+
+
+def test_marks_on_a_scale_of_peoples_own_are_stretched_or_refused(tmp_path: Path) -> None:
+    """Marks from 1 to 5 beside scores from 0 to 1 would make every judge look strict by several points."""
+    store, run_id = bounded(tmp_path)
+    labels = [HumanLabel(item_id=f"i{k}", variant="a", value=str(5 if k % 2 else 3)) for k in range(20)]
+    with pytest.raises(SpecError, match=r"from 0 to 1, and the label '[35]' is none of them\n.*--scale 1-5"):
+        calibrate_judge(store, run_id, labels)
+    result = calibrate_judge(store, run_id, labels, scale=(1, 5))
+    assert result.alpha.estimate == 1.0  # 3 of 1-5 is 0.5, as is one letter of two
+    assert result.variants[0].mean.estimate == pytest.approx(0.75)
+    with pytest.raises(SpecError, match="not on the scale from 1 to 4"):
+        calibrate_judge(store, run_id, labels, scale=(1, 4))
+
+
+def test_what_cannot_be_seen_is_said_in_plain_words(tmp_path: Path) -> None:
+    store, run_id, _ = judged(tmp_path, n=40)
+    rows = store.scores(run_id, ["item_id", "variant", "value"]).to_pylist()
+
+    def said(value: object, n: int, *people: str) -> list[HumanLabel]:
+        return [
+            HumanLabel(item_id=row["item_id"], variant=row["variant"], annotator=person,
+                       value=str(value(row["value"], person) if callable(value) else value))
+            for row in rows[:n] for person in people or ("ann",)
+        ]  # fmt: skip
+
+    agreeing = calibrate_judge(store, run_id, said(lambda mark, _: "yes" if mark else "no", 40)).words
+    # Wilson's upper bound for 0 errors in 40, from statsmodels.stats.proportion.proportion_confint(0, 40): 8.76%.
+    assert agreeing[0] == "Judge and people agree on all 40 labelled answers; it could still be wrong on up to 9%."
+    assert (
+        "right way round" in calibrate_judge(store, run_id, said(lambda mark, _: "no" if mark else "yes", 40)).words[0]
+    )
+    assert "people fail none of the labelled answers" in calibrate_judge(store, run_id, said("yes", 40)).words[1]
+    with pytest.raises(SpecError, match="evenly divided on all 10 labelled answers"):
+        calibrate_judge(store, run_id, said(lambda _, who: "yes" if who == "ann" else "no", 10, "ann", "bob"))
+    with pytest.raises(SpecError, match="all 5 labels are empty or say that it is not clear"):
+        calibrate_judge(store, run_id, said("unclear", 5))
+    with pytest.raises(SpecError, match="there is no label"):
+        calibrate_judge(store, run_id, [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +31,10 @@ def calibrate(
     passing: Annotated[
         list[str] | None, typer.Option("--pass", help="Label word that means pass; may be given several times.")
     ] = None,
+    scale: Annotated[
+        str | None,
+        typer.Option(help="Marks that people could give, lowest to highest, as in 1-5.", show_default=False),
+    ] = None,
     within: Annotated[
         float | None, typer.Option(help="Wanted half-width of an interval, 0.03 for +-3 points.", show_default=False)
     ] = None,
@@ -44,12 +49,28 @@ def calibrate(
     found = kept.resolve(run_id)
     given = read_labels(labels) if labels is not None else _of_dashboard(kept, found, queue)
     result = calibrate_judge(
-        kept, found, given, metric=metric, passing=passing or (), half_width=within, confidence=confidence
+        kept,
+        found,
+        given,
+        metric=metric,
+        passing=passing or (),
+        scale=_scale(scale),
+        half_width=within,
+        confidence=confidence,
     )
     if as_json:
         print_json(result.to_dict())
         return
     _print(result)
+
+
+def _scale(text: str | None) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    found = re.fullmatch(r"\s*(-?\d+(?:\.\d+)?)\s*(?:-|to|\.\.|,|:)\s*(-?\d+(?:\.\d+)?)\s*", text)
+    if found is None:
+        raise SpecError(f"--scale must be the lowest and the highest mark, as in 1-5, got {text!r}")
+    return float(found[1]), float(found[2])
 
 
 def _of_dashboard(store: LocalStore, run_id: str, name: str | None) -> list[HumanLabel]:

@@ -11,7 +11,15 @@ import numpy as np
 from bakeoff.errors import SpecError, StatsError
 from bakeoff.experiments.analysis._cube import item_info, score_cubes
 from bakeoff.experiments.labels._calibration_words import calibration_words
-from bakeoff.experiments.labels._human_labels import human_cube, join_labels, majority, number, pass_or_fail
+from bakeoff.experiments.labels._human_labels import (
+    human_cube,
+    join_labels,
+    majority,
+    mark_reader,
+    number,
+    pass_or_fail,
+    why_no_label,
+)
 from bakeoff.stats import (
     CorrectedDifference,
     CorrectedMean,
@@ -111,6 +119,7 @@ def calibrate_judge(
     *,
     metric: str | None = None,
     passing: Sequence[str] = (),
+    scale: tuple[float, float] | None = None,
     half_width: float | None = None,
     confidence: float = 0.95,
 ) -> JudgeCalibration:
@@ -125,6 +134,7 @@ def calibrate_judge(
         labels: What people said (`read_labels`).
         metric: The judge's metric; its only judge when omitted.
         passing: Label words that mean pass, for a pass/fail judge; common words are known.
+        scale: Lowest and highest mark that people could give, where the judge gives numbers from 0 to 1.
         half_width: Wanted half-width of a mean's interval; 0.05 for pass/fail, half of the present one otherwise.
         confidence: Confidence of each interval; those of several differences hold together (Bonferroni).
 
@@ -136,6 +146,8 @@ def calibrate_judge(
     """
     if half_width is not None and not 0 < half_width < float("inf"):
         raise SpecError(f"the wanted half-width must be positive, for instance 0.03, got {half_width!r}")
+    if scale is not None and not scale[0] < scale[1]:
+        raise SpecError(f"the highest mark must be above the lowest, got {scale[0]:g} to {scale[1]:g}")
     if not 0 < confidence < 1:
         raise SpecError(f"confidence must lie between 0 and 1, got {confidence!r}")
     manifest = store.manifest(run_id)
@@ -146,18 +158,19 @@ def calibrate_judge(
         labels, variants=manifest.variant_names, item_ids=list(map(str, info.ids)), repeats=cube.values.shape[2]
     )
     if not joined.values:
-        more = f" ({joined.unmatched[0]} and the like are not in the run)" if joined.unmatched else ""
-        raise SpecError(f"no label belongs to an answer of run {run_id!r}{more}")
+        raise SpecError(why_no_label(joined, run_id))
     part = _Part(
         manifest=manifest, metric=name, joined=joined, judge=cube.values, clusters=info.clusters,
         confidence=confidence, half_width=half_width,
     )  # fmt: skip
     if cube.is_label:
         return _of_words(part, _said(store, manifest, name))
+    bounded = any(record.metric == name and record.score_kind == "bounded" for record in manifest.metrics)
+    marks = mark_reader(name, scale=scale, bounded=bounded)
     human, ties = human_cube(
         joined,
         cube.values.shape,
-        (lambda value: pass_or_fail(value, passing=passing)) if cube.is_binary else number,
+        (lambda value: pass_or_fail(value, passing=passing)) if cube.is_binary else marks,
         binary=cube.is_binary,
     )
     return _of_numbers(part, human, binary=cube.is_binary, ties=ties, passing=passing)
@@ -374,6 +387,10 @@ def _finish(
     ties: int,
     passing: Sequence[str] = (),
 ) -> JudgeCalibration:
+    if ties and ties == len(part.joined.values):
+        raise SpecError(
+            f"people are evenly divided on all {ties} labelled answers, and a tie is no label: ask one more person"
+        )
     if not n_labelled:
         raise SpecError(f"none of the labelled answers has a score of {part.metric!r}")
     people_alpha = _people_alpha(part, scale=scale, passing=passing)

@@ -216,6 +216,49 @@ def number(value: str) -> float:
     return parsed
 
 
+def mark_reader(metric: str, *, scale: tuple[float, float] | None, bounded: bool) -> Callable[[str], float]:
+    """Return what reads a label as a mark on the scale of the judge.
+
+    Args:
+        metric: The judge's metric, for messages.
+        scale: Lowest and highest mark that people could give; they are stretched to 0 and 1, the scale of the judge.
+        bounded: Whether the judge gives numbers from 0 to 1.
+
+    Raises:
+        SpecError: By the reader: a label is no number, or not on the scale.
+
+    Examples:
+        >>> mark_reader("clear", scale=(1, 5), bounded=True)("4")
+        0.75
+    """
+    low, high = scale or (0.0, 1.0)
+
+    def read(value: str) -> float:
+        mark = number(value)
+        if scale is None and not bounded:
+            return mark
+        if low <= mark <= high:
+            return (mark - low) / (high - low)
+        if scale is not None:
+            raise SpecError(f"the label {value!r} is not on the scale from {low:g} to {high:g}")
+        raise SpecError(
+            f"{metric!r} gives numbers from 0 to 1, and the label {value!r} is none of them\n"
+            "    fix: say on which scale people marked, for instance --scale 1-5"
+        )
+
+    return read
+
+
+def why_no_label(joined: Joined, run_id: str) -> str:
+    """Say why there is not one label to hold a judge against."""
+    if joined.unmatched:
+        more = f": {len(joined.unmatched)} belong to other items or variants, for instance {joined.unmatched[0]}"
+        return f"no label belongs to an answer of run {run_id!r}{more}"
+    if joined.n_unclear:
+        return f"nobody decided: all {joined.n_unclear} labels are empty or say that it is not clear"
+    return "there is no label: the file has no rows, or the queue was not worked on yet"
+
+
 def human_cube(
     joined: Joined, shape: tuple[int, int, int], read: Callable[[str], float], *, binary: bool
 ) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.float64]], int]:
