@@ -258,7 +258,7 @@ def test_four_labels_do_not_make_a_bias_beyond_what_rates_can_differ_by(tmp_path
 
 
 def bounded(folder: Path) -> tuple[LocalStore, str]:
-    """Give a run whose metric lies between 0 and 1: half of the answers are right, half have one wrong letter of two."""
+    """Give a run with scores from 0 to 1: half of the answers are right, half have one wrong letter of two."""
     rows = [{"id": f"i{k}", "question": "?", "truth": "ab", "a": "ab" if k % 2 else "ax"} for k in range(20)]
     spec = {
         "name": "bounded",
