@@ -144,3 +144,42 @@ async def test_the_report_shows_one_sided_segments_and_a_part_metric(store: Loca
     table = page.partition("by segment</h2>")[2].partition("</table>")[0]
     assert "pts or more</td>" in table
     assert "inf" not in table
+
+
+async def test_a_number_that_happens_to_lie_between_0_and_1_is_not_read_as_points(
+    store: LocalStore, tmp_path: Path
+) -> None:
+    """Seconds below one, less is better, by a function that declares no scale: no points of a pass rate."""
+    (tmp_path / "own.py").write_text("def seconds(output):\n    return float(output)\n")
+    rng = np.random.default_rng(6)
+    columns = {name: [f"{v:.3f}" for v in rng.uniform(0.1, 0.9, 40)] for name in ("a", "b")}
+    analysis = await analysed(store, columns, {"python": f"{tmp_path / 'own.py'}:seconds"})
+    assert analysis.metric().kind == "continuous"
+    (said,) = (text for text in insights(store, analysis.run_id).sentences if text.startswith("Read the Bayesian way"))
+    assert "points" not in said
+
+
+async def test_two_runs_say_what_plain_methods_do_not_allow_for(store: LocalStore) -> None:
+    rng = np.random.default_rng(7)
+    columns = {"a": _bits(rng, 0.6, 200), "b": _bits(rng, 0.9, 200)}
+    whole = (await analysed(store, columns, "exact_match")).run_id
+    early = (await analysed(store, columns, "exact_match", allocation={"method": "sequential"})).run_id
+    assert not any("promise too much" in warning for warning in analyse_two(store, whole, whole).warnings)
+    assert any(f"The allocation of {early} (sequential)" in text for text in analyse_two(store, whole, early).warnings)
+    manifest = store.manifest(whole).model_copy(update={"status": "partial"})
+    store.run_paths(whole).manifest.write_text(manifest.model_dump_json())
+    assert any(
+        f"The run {whole} is not finished (partial)" in text for text in analyse_two(store, whole, early).warnings
+    )
+
+
+async def test_scores_that_one_of_two_runs_lost_shake_its_headline(store: LocalStore) -> None:
+    rng = np.random.default_rng(3)
+    base = _bits(rng, 0.6, 300)
+    first = (await analysed(store, {"a": base}, "exact_match")).run_id
+    lossy: list[str | None] = [None if value == "0" else value for value in base]
+    second = (await analysed(store, {"a": lossy}, "exact_match", analysis={"margin": 0.05})).run_id
+    assert analyse_two(store, first, second).headline == (
+        "On exact_match: a (after) is equivalent to a (before). "
+        "Scores missing on one side could overturn this for a (after)."
+    )

@@ -156,3 +156,21 @@ def test_a_large_difference_in_the_pilot_is_not_taken_for_noise(store: LocalStor
     }  # fmt: skip
     asyncio.run(execute(load_experiment(spec, cache_dir=store.paths.datasets), store=store.paths))
     assert "equally good variants disagree on 4% of the items" in plan(store, spec).sentence
+
+
+def test_weighted_items_are_planned_as_what_they_are_worth(store: LocalStore) -> None:
+    """Kish (1965): (sum w)^2 / sum w^2; ten items of weight 50 beside 90 of weight 1 are worth about 14."""
+
+    def weighted(weights: list[int]) -> dict[str, Any]:
+        spec = arithmetic(len(weights))
+        for row, weight in zip(spec["dataset"]["rows"], weights, strict=True):
+            row["w"] = weight
+        spec["dataset"]["weight"] = "w"
+        return spec
+
+    found = plan(store, weighted([50] * 10 + [1] * 90))
+    worth = round((10 * 50 + 90) ** 2 / (10 * 50**2 + 90))
+    assert worth == 14
+    assert f"100 are worth about {worth} equal ones" in found.sentence
+    assert found.detectable == pytest.approx(plan(store, arithmetic(worth)).detectable, nan_ok=True)
+    assert "equal ones" not in plan(store, weighted([3] * 100)).sentence

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from math import isnan
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
+from bakeoff.experiments import LocalStore
+from bakeoff.regression import decide_gate, monitor
 from bakeoff.regression._bounds import level_of, measure_gain
+from tests.regression.support import run
 
 
 def test_one_heavy_item_is_not_taken_for_items_that_are_all_equal() -> None:
@@ -48,3 +52,27 @@ def test_items_of_one_cluster_are_one_unit_where_nothing_changed() -> None:
     assert gain(None, np.r_[300.0, np.ones(199)]) < -0.3, "two thirds of the weight on one item"
     assert gain(np.arange(200) // 10, None) < -0.05
     assert gain(None, None) > -0.03
+
+
+def test_the_first_score_of_an_evaluator_with_several_decides(store: LocalStore, tmp_path: Path) -> None:
+    """As in the analysis: a gate and a chart that name no metric are about `several.ok`."""
+    (tmp_path / "own.py").write_text("import json\n\ndef several(output):\n    return json.loads(output)\n")
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        rows = [
+            {"id": str(i), "q": f"{i}", "out": f'{{"ok": {str(bool(value)).lower()}, "other": 0.5}}'}
+            for i, value in enumerate(rng.random(80) < 0.8)
+        ]
+        spec = {
+            "name": "parts",
+            "dataset": {"rows": rows, "inputs": ["q"]},
+            "targets": {"bot": {"recorded": "out"}},
+            "evaluators": [{"python": f"{tmp_path / 'own.py'}:several"}],
+            "gate": [{"at_least": 0.5}],
+            "mlflow": False,
+        }
+        run_id = run(store, spec)
+    assert store.manifest(run_id).primary == "several"
+    (rule,) = decide_gate(store, run_id).rules
+    assert (rule.metric, rule.outcome) == ("several.ok", "pass")
+    assert [chart.metric for chart in monitor(store, "parts").charts] == ["several.ok"]

@@ -13,7 +13,7 @@ from bakeoff.errors import SpecError
 from bakeoff.experiments import item_info, score_cubes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -153,7 +153,7 @@ def observe(store: LocalStore, run_id: str) -> Observations:
         stopped_because=manifest.stopped_because,
         dataset=manifest.dataset_name,
         dataset_version=manifest.dataset_version,
-        primary=manifest.primary,
+        primary=_primary(manifest, cubes),
         baseline=manifest.baseline,
         repeats=manifest.repeats,
         variants=variants,
@@ -166,6 +166,13 @@ def observe(store: LocalStore, run_id: str) -> Observations:
         ran=ran,
         failed=failed,
     )
+
+
+def _primary(manifest: Manifest, found: Iterable[str]) -> str:
+    """Return the metric that decides as the scores name it: of an evaluator with several scores, the first."""
+    names = list(found)
+    parts = [name for name in names if name.startswith(f"{manifest.primary}.")]
+    return manifest.primary if manifest.primary in names or not parts else parts[0]
 
 
 def _facts(manifest: Manifest, name: str, values: Float, is_binary: bool, is_label: bool) -> MetricFacts:

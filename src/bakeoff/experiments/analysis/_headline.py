@@ -28,8 +28,10 @@ def headline(metrics: Sequence[MetricAnalysis], manifest: Manifest, plan: Questi
             return f"{primary.metric} is a label: see the counts by variant."
         only = primary.scores[0]
         return f"{only.variant}: {primary.metric} {show(only.estimate.estimate, primary)}, nothing to compare with."
+    lost = {row.variant: row.n_missing for row in primary.scores}
     if plan.explicit:
-        return f"On {primary.metric}: {'; '.join(_pair_words(c, plan) for c in primary.comparisons)}."
+        said_pairs = "; ".join(_pair_words(c, plan) for c in primary.comparisons)
+        return f"On {primary.metric}: {said_pairs}.{_doubt(primary.comparisons, lost, plan)}"
     against = [c for c in primary.comparisons if c.baseline == plan.baseline] or list(primary.comparisons)
     groups: dict[str, list[str]] = {word: [] for word in _SAID}
     for comparison in against:
@@ -41,9 +43,7 @@ def headline(metrics: Sequence[MetricAnalysis], manifest: Manifest, plan: Questi
         for word, names in groups.items()
         if names
     ]
-    lost = {row.variant: row.n_missing for row in primary.scores}
-    fragile = [c.candidate for c in against if _fragile(c, lost, plan.margin)]
-    doubt = f" Scores missing on one side could overturn this for {_and(fragile)}." if fragile else ""
+    doubt = _doubt(against, lost, plan)
     return f"On {primary.metric}: {'; '.join(parts)}.{doubt}{guard_words(metrics, plan.baseline, plan.unmeasured)}"
 
 
@@ -142,6 +142,11 @@ def _said(plan: Question) -> dict[str, str]:
     """Return the words of each label; a one-sided question was not asked the other way."""
     asked = {"greater": "not shown to score higher than", "less": "not shown to score lower than"}.get(plan.alternative)
     return _SAID if asked is None else {**_SAID, "inconclusive": asked}
+
+
+def _doubt(comparisons: Sequence[Comparison], lost: Mapping[str, int], plan: Question) -> str:
+    fragile = [c.candidate for c in comparisons if _fragile(c, lost, plan.margin)]
+    return f" Scores missing on one side could overturn this for {_and(fragile)}." if fragile else ""
 
 
 def _fragile(comparison: Comparison, lost: Mapping[str, int], margin: float | None) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from bakeoff.errors import SpecError
 from bakeoff.experiments.analysis._analysis import analyse_cubes
 from bakeoff.experiments.analysis._cube import ItemInfo, ScoreCube, item_info, score_cubes
+from bakeoff.experiments.spec._spec import AllocationSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,7 +91,8 @@ def analyse_two(
         alpha=alpha,
         margin=margin,
     )
-    return replace(analysis, warnings=(*_differences(first, second, name, len(shared)), *analysis.warnings))
+    told = (*_early(first, second), *_differences(first, second, name, len(shared)))
+    return replace(analysis, warnings=(*told, *analysis.warnings))
 
 
 def _pairs(first: Manifest, second: Manifest) -> list[tuple[str, str]]:
@@ -111,6 +113,24 @@ def _known(first: Manifest, second: Manifest, pairs: Sequence[tuple[str, str]]) 
 def _padded(scores: np.ndarray, repeats: int) -> np.ndarray:
     missing = repeats - scores.shape[1]
     return np.pad(scores, ((0, 0), (0, missing)), constant_values=np.nan) if missing else scores
+
+
+def _early(first: Manifest, second: Manifest) -> list[str]:
+    """Say where plain intervals promise too much: a run that is not finished, or that decided what to run."""
+    notes: list[str] = []
+    for run in (first, second):
+        method = AllocationSpec.model_validate(run.spec.get("allocation", {})).method
+        if method != "fixed":
+            notes.append(
+                f"The allocation of {run.run_id} ({method}) decided from the scores which trials to run: intervals and "
+                "tests between two runs do not allow for that, and promise too much."
+            )
+        elif run.status != "complete":
+            notes.append(
+                f"The run {run.run_id} is not finished ({run.status}): intervals and tests between two runs are not "
+                "made to be watched while one grows."
+            )
+    return notes
 
 
 def _differences(first: Manifest, second: Manifest, metric: str, shared: int) -> list[str]:

@@ -60,11 +60,22 @@ def choice_of(
     question: Question,
     *,
     higher_is_better: bool | None,
+    points: bool,
 ) -> Choice:
-    """Work out what bears on the choice; parts that the run does not allow are left out."""
+    """Work out what bears on the choice; parts that the run does not allow are left out.
+
+    Args:
+        store: Where the run is.
+        manifest: The run.
+        cube: Scores of the primary metric.
+        items: Clusters and weights.
+        question: What was declared.
+        higher_is_better: Direction of the metric; nothing is worked out without one.
+        points: Whether scores are on the scale from 0 to 1, rather than numbers that happen to lie there.
+    """
     if higher_is_better is None:
         return Choice()
-    probabilities = _probabilities(cube, items, question, higher_is_better=higher_is_better)
+    probabilities = _probabilities(cube, items, question, higher_is_better=higher_is_better, points=points)
     costs = cost_by_item(store, manifest, items=cube.values.shape[1])
     priced = bool(np.nansum(costs) > 0) and not np.isnan(costs).all(axis=1).any()
     success = _success_costs(cube, costs, items, question) if priced and cube.is_binary and higher_is_better else ()
@@ -73,7 +84,10 @@ def choice_of(
         probabilities=probabilities,
         success_costs=success,
         cheapest=cheapest,
-        sentences=(*_probability_words(probabilities, cube), *((cheapest.reason,) if cheapest is not None else ())),
+        sentences=(
+            *_probability_words(probabilities, points=points),
+            *((cheapest.reason,) if cheapest is not None else ()),
+        ),
     )
 
 
@@ -83,7 +97,7 @@ def _means(values: Float) -> Float:
 
 
 def _probabilities(
-    cube: ScoreCube, items: ItemInfo, question: Question, *, higher_is_better: bool
+    cube: ScoreCube, items: ItemInfo, question: Question, *, higher_is_better: bool, points: bool
 ) -> tuple[Probability, ...]:
     """Read each comparison with the baseline; clusters and weights have no such reading here."""
     if items.clusters is not None or items.weights is not None:
@@ -106,7 +120,7 @@ def _probabilities(
             )
         else:
             spread = float(gaps.std(ddof=1))
-            prior = _PRIOR_SPREAD if _is_unit(cube) else spread / 2
+            prior = _PRIOR_SPREAD if points else spread / 2
             if not prior > 0:
                 continue
             reading = bayes_scores(gaps, prior_sd=prior, confidence=confidence)
@@ -115,17 +129,12 @@ def _probabilities(
     return tuple(found)
 
 
-def _is_unit(cube: ScoreCube) -> bool:
-    present = cube.values[~np.isnan(cube.values)]
-    return bool(present.size) and float(present.min()) >= 0 and float(present.max()) <= 1
-
-
-def _probability_words(probabilities: tuple[Probability, ...], cube: ScoreCube) -> list[str]:
+def _probability_words(probabilities: tuple[Probability, ...], *, points: bool) -> list[str]:
     if not probabilities:
         return []
     best = max(probabilities, key=lambda entry: entry.reading.estimate)
-    reading, scale = best.reading, 100 if _is_unit(cube) else 1
-    unit = " points" if _is_unit(cube) else ""
+    reading, scale = best.reading, 100 if points else 1
+    unit = " points" if points else ""
     losses = (reading.loss_if_candidate, reading.loss_if_baseline)
     chosen, kept = (f"{scale * loss:.2g}{unit}" if loss > max(losses) / 1e4 else "next to nothing" for loss in losses)
     said = (

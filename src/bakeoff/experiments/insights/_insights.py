@@ -10,6 +10,7 @@ import numpy as np
 from bakeoff.experiments.analysis._answer import null_nan, to_plain
 from bakeoff.experiments.analysis._cube import item_info, score_cubes
 from bakeoff.experiments.analysis._question import Question
+from bakeoff.experiments.analysis._scores import kind_of
 from bakeoff.experiments.analysis._watched import watch_of
 from bakeoff.experiments.insights._choice import Choice, choice_of
 from bakeoff.experiments.insights._effects import factor_effects
@@ -124,7 +125,8 @@ def insights(store: LocalStore, run_id: str) -> Insights:
     best = _best(cube, items, question, direction)
     noise, noise_words = _noise(cube, manifest)
     passes = _passes(cube, items, question)
-    choice = choice_of(store, manifest, cube, items, question, higher_is_better=direction)
+    points = kind_of(cube, record.score_kind if record is not None else None) in ("binary", "bounded")
+    choice = choice_of(store, manifest, cube, items, question, higher_is_better=direction, points=points)
     dead, suspect = _items(cube, items, direction)
     sentences = [
         *(effects.sentences if effects is not None else [why_not] if why_not else []),

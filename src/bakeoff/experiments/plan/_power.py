@@ -63,7 +63,7 @@ def forecast_power(
             detectable=nan, sentence=f"{info.name} is a label: counts are shown, no difference is tested."
         )
     design, source = _design(experiment, info, sample, store, pilot)
-    more = _gate_sentences(experiment, info, design, len(experiment.dataset))
+    more = _gate_sentences(experiment, info, design, _worth(sample, len(experiment.dataset))[0])
     if len(experiment.variants) < 2:
         sentence = "One variant: its interval is shown; there is nothing to compare it with."
         return PowerForecast(detectable=nan, sentence=sentence, more=more, pilot=source)
@@ -74,14 +74,15 @@ def forecast_power(
     if allocation.method == "bandit":
         sentence = "A bandit moves trials to what looks best: no power is promised for any comparison."
         return PowerForecast(detectable=nan, sentence=sentence, more=more, pilot=source)
+    n_items, weighed = _worth(sample, n_items)
     plan = plan_comparison(n_items, design=design)
-    words = [plan.sentence]
+    words = [*weighed, plan.sentence]
     if plan.assumptions:
         known = f" from the run {source}" if source else ""
         words.append(f"Assumed{known}: {'; '.join(plan.assumptions)}.")
     if allocation.method in ("sequential", "racing"):
         words.append("Larger differences are shown with fewer items, and the run then stops.")
-    more = (*_margin_sentences(experiment, design, n_items), *more, *_levers(design, n_items))
+    more = (*_margin_sentences(experiment, design, n_items), *more, *(() if weighed else _levers(design, n_items)))
     return PowerForecast(detectable=plan.difference, sentence=" ".join(words), more=more, pilot=source)
 
 
@@ -113,6 +114,16 @@ def _design(
         icc=_GUESSED_ICC if size > 1 else 0.0,
     )
     return _from_earlier(experiment, info, design, store, pilot)
+
+
+def _worth(sample: Sequence[Item], n_items: int) -> tuple[int, list[str]]:
+    """Return how many items of equal weight the items are worth (Kish 1965), and say so where weights differ."""
+    weights = np.array([1.0 if item.weight is None else item.weight for item in sample])
+    if not weights.size or not np.ptp(weights) > 0:
+        return n_items, []
+    worth = max(1, round(n_items * float(weights.sum() ** 2 / (weights @ weights)) / weights.size))
+    said = f"Items carry weights: {n_items:,} are worth about {worth:,} equal ones, and what follows is for those."
+    return worth, [said]
 
 
 def _cluster_size(sample: Sequence[Item]) -> float:
