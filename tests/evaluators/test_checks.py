@@ -274,6 +274,7 @@ def test_trial_measures() -> None:
         assert missing.error
     assert judge({"length": "tokens"}, "x", **trial).value == 5
     assert judge({"length": "words"}, "It's 3.5 e-mails").value == 3
+    assert judge({"length": "spaced_words"}, " well-known - really\n").value == 3
     assert judge({"cost": 0.2}, **trial).value is False
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from bakeoff.evaluators import EvaluatorContext, Score, load_evaluator, score_sync, score_trial
 from bakeoff.evaluators.testing import ScriptedClient
+from bakeoff.gateway import Gateway
 
 
 def judged(checks: Any, output: str = "Paris", **options: Any) -> Score:
@@ -105,3 +107,22 @@ def test_no_way_round_leads_from_data_to_code(monkeypatch: pytest.MonkeyPatch) -
     score = judged([{"turn_checks": {"check": "os:getcwd"}}])
     _item_checks._built.cache_clear()
     assert "data may not run 'os:getcwd'" in str(score.error)
+
+
+def test_moderation_runs_with_the_model_of_the_experiment_only() -> None:
+    checks = [{"moderation": {"categories": ["violence"]}}]
+    context = EvaluatorContext(output="I will stab you", metadata={"checks": checks})
+
+    async def scored(check: dict[str, Any]) -> Score:
+        async with Gateway() as client:
+            return (await score_trial([load_evaluator({"item_checks": check})], replace(context, client=client)))[0]
+
+    assert asyncio.run(scored({"moderation_model": "sim/moderation"})).value is False
+    closed = asyncio.run(scored({"model": "sim/small"}))
+    assert closed.value is None
+    assert "unless `moderation_model` of item_checks is set" in str(closed.error)
+    for chosen in ({"model": "x/y"}, "x/y"):
+        named = [{"moderation": chosen}]
+        score = judged(named, moderation_model="sim/moderation")
+        assert score.value is None
+        assert "data may not" in str(score.error)

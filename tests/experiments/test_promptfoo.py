@@ -101,7 +101,8 @@ def test_everything_is_carried_or_told(folder: Path, tmp_path: Path) -> None:
     spec = yaml.safe_load((out / "experiment.yaml").read_text())
     assert done.prompts == 3  # two in the .txt, one chat
     assert spec["models"] == {
-        "gpt-4o-mini": {"model": "openai/gpt-4o-mini"},
+        # what promptfoo sends unasked: seen in the requests of promptfoo 0.121.20, see tests/experiments/promptfoo
+        "gpt-4o-mini": {"model": "openai/gpt-4o-mini", "temperature": 0, "max_tokens": 1024},
         "haiku": {"model": "anthropic/claude-3-5-haiku-20241022", "temperature": 0.2, "max_tokens": 300},
     }
     assert spec["prompts"]["chat"]["messages"][0] == {"role": "system", "content": "Answer in {{ language }}."}
@@ -118,14 +119,17 @@ def test_everything_is_carried_or_told(folder: Path, tmp_path: Path) -> None:
     assert refund["threshold"] == 0.6
     assert refund["checks"] == [
         {"latency": {"threshold": 5000.0}},
-        {"length": {"unit_of": "words", "max": 40, "name": "brevity"}},
+        {"length": {"unit_of": "spaced_words", "max": 40, "name": "brevity"}},
         {"contains": {"all": ["refund form"], "normalise": ["casefold"], "weight": 2.0, "name": "facts"}},
         {"contains": {"all": ["As an AI"], "negate": True}},
         # towards a test's threshold promptfoo counts scores, not passes: src/assertions/assertionsResult.ts, addResult
         {"embedding_similarity": {"expected": "Use the refund form"}},
         {
             "weighted": {
-                "of": [{"regex": {"pattern": "REFUND", "ignore_case": True}}, {"exact_match": {"expected": "x"}}],
+                "of": [
+                    {"regex": {"pattern": "REFUND", "ignore_case": True}},
+                    {"exact_match": {"expected": "x", "normalise": []}},
+                ],
             }
         },
     ]
@@ -137,7 +141,7 @@ def test_everything_is_carried_or_told(folder: Path, tmp_path: Path) -> None:
     assert opened["threshold"] == 0.5
     assert opened["checks"][2] == {"contains": {"all": ["open"], "name": "facts"}}
     assert opened["checks"][3] == {"embedding_similarity": {"expected": "We are open", "name": "facts"}}
-    assert rows[6]["metadata"]["checks"][-1] == {"exact_match": {"expected": "42"}}
+    assert rows[6]["metadata"]["checks"][-1] == {"exact_match": {"expected": "42", "normalise": []}}
     assert rows[8]["metadata"]["checks"][-1] == {"starts_with": {"texts": ["Italian"]}}
     assert rows[8]["metadata"]["description"] == "languages"
     assert rows[8]["inputs"]["question"] == "Yes"  # a word, as JavaScript reads YAML
@@ -225,14 +229,14 @@ def test_a_threshold_counts_scores_as_promptfoo_does(
 
 def test_what_a_table_cell_asks_for_is_never_taken_for_the_answer(folder: Path, tmp_path: Path) -> None:
     (folder / "t.csv").write_text(
-        "q,__expected1,__expected2\na,levenshtein(5): air,similar: air\nb,meteor:x,not-moderation\n"
+        "q,__expected1,__expected2\na,levenshtein(5): air,similar: air\nb,meteor:x,not-guardrails\n"
     )
     rows, told = carried(folder, tmp_path, tests="file://t.csv")
     assert rows[0]["metadata"]["checks"] == [{"embedding_similarity": {"expected": "air", "threshold": 0.8}}]
     assert rows[1]["metadata"]["checks"] == []
     assert "`levenshtein`: not as a check of an item; see `bakeoff evaluators levenshtein`" in told
     assert "`meteor`: there is no such evaluator" in told
-    assert "bakeoff evaluators moderation" in told
+    assert "assertion `not-guardrails`: there is no such evaluator" in told
 
 
 def test_factuality_passes_on_every_category_but_disagreement(folder: Path, tmp_path: Path) -> None:

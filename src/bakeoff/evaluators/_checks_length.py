@@ -25,8 +25,9 @@ class Length(OutputCheck):
 
     Value:
         Pass or fail when `min` or `max` is given, else the length. Words are runs of letters and digits: of scripts
-        without spaces between words, such as Chinese, count the characters. Characters are Unicode code points.
-        Sentences end at `.`, `!`, `?` or an empty line; tokens are those the provider counted for the answer.
+        without spaces between words, such as Chinese, count the characters. Spaced words are what stands between white
+        space. Characters are Unicode code points. Sentences end at `.`, `!`, `?` or an empty line; tokens are those
+        the provider counted for the answer.
 
     Missing when:
         There is no output, or tokens are asked for and the provider counted none.
@@ -46,7 +47,7 @@ class Length(OutputCheck):
     version: ClassVar[str] = "2"  # 2: marks of Indian scripts, 1,000 as one word, common abbreviations, blank lines
     shorthand: ClassVar[str | None] = "unit_of"
 
-    unit_of: Literal["words", "characters", "sentences", "lines", "paragraphs", "tokens"] = "words"
+    unit_of: Literal["words", "spaced_words", "characters", "sentences", "lines", "paragraphs", "tokens"] = "words"
     """What is counted."""
     min: NonNegativeInt | None = None
     """Fewest that pass."""
@@ -84,6 +85,8 @@ class Length(OutputCheck):
         match self.unit_of:
             case "words":
                 return len(split_words(text))
+            case "spaced_words":
+                return len(text.split())
             case "characters":
                 return len(text)
             case "sentences":

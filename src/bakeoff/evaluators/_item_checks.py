@@ -39,7 +39,9 @@ _REFUSED = frozenset(
     {"model", "jury", "api_base", "api_key_env", "params", "headers", "file", "function", "env", "timeout_s"}
 )
 """Options by which data could choose who is called with which key, read a file, or run a function."""
-_REFUSED_KINDS = frozenset({"python", "item_checks", "pairwise", "moderation"})
+_REFUSED_KINDS = frozenset({"python", "item_checks", "pairwise"})
+_MODEL_OF = {"embedding_similarity": "embedding_model", "moderation": "moderation_model"}
+"""Option that names the model, by kind; `model` for all others."""
 _NESTED = {"turn_checks": "check"}
 """Option that holds an evaluator, by kind."""
 _LONGEST_S = 600.0
@@ -52,7 +54,8 @@ class ItemChecks(Graded):
     For test suites in which every case has assertions of its own. A check is written as in an experiment file;
     its `weight` and `name` count. The item may also hold a mapping `{checks: [...], threshold: 0.7}`: the weighted
     share that is enough to pass; without a threshold every check must pass. Data may not choose models, keys, files
-    or functions: `python`, file references and options such as `api_base` are refused, and judges take `model`.
+    or functions: `python`, file references and options such as `api_base` are refused; judges take `model`,
+    `embedding_similarity` takes `embedding_model`, and `moderation` takes `moderation_model`.
 
     Value:
         Pass or fail; with `value: share` the weighted share of what passed, 0 to 1.
@@ -83,6 +86,8 @@ class ItemChecks(Graded):
     """Model of the judges among the checks."""
     embedding_model: str | None = Field(default=None, min_length=1)
     """Model of the `embedding_similarity` checks."""
+    moderation_model: str | None = Field(default=None, min_length=1)
+    """Model of the `moderation` checks."""
 
     @property
     @override
@@ -92,7 +97,16 @@ class ItemChecks(Graded):
     @property
     @override
     def limit_s(self) -> float | None:
-        return _LONGEST_S if self.model or self.embedding_model else None
+        return _LONGEST_S if self._models else None
+
+    @property
+    def _models(self) -> tuple[tuple[str, str], ...]:
+        found = {
+            "model": self.model,
+            "embedding_model": self.embedding_model,
+            "moderation_model": self.moderation_model,
+        }
+        return tuple((name, model) for name, model in found.items() if model is not None)
 
     @override
     def evaluate(self, context: EvaluatorContext) -> EvaluateResult | Awaitable[EvaluateResult]:
@@ -126,7 +140,7 @@ class ItemChecks(Graded):
             text = json.dumps(found, sort_keys=True)
         except (TypeError, ValueError, RecursionError):
             raise CannotScoreError(f"the checks at {self.path!r} are no plain data") from None
-        built = _built(text, self.model, self.embedding_model)
+        built = _built(text, self._models)
         if self.only is not None:
             built = tuple(check for check in built if check.metric == self.only)
             least = None
@@ -181,11 +195,11 @@ def _why(score: Score) -> str:
 
 
 @lru_cache(maxsize=10_000)
-def _built(text: str, model: str | None, embedding_model: str | None) -> tuple[Evaluator, ...]:
-    return tuple(_build(entry, model, embedding_model) for entry in json.loads(text))
+def _built(text: str, models: tuple[tuple[str, str], ...]) -> tuple[Evaluator, ...]:
+    return tuple(_build(entry, dict(models)) for entry in json.loads(text))
 
 
-def _build(entry: Any, model: str | None, embedding_model: str | None) -> Evaluator:
+def _build(entry: Any, models: Mapping[str, str]) -> Evaluator:
     """Build one check of an item.
 
     Raises:
@@ -193,7 +207,7 @@ def _build(entry: Any, model: str | None, embedding_model: str | None) -> Evalua
     """
     try:
         with without_code():
-            built = load_evaluator(_allowed(entry, model, embedding_model, 0))
+            built = load_evaluator(_allowed(entry, models, 0))
     except CannotScoreError:
         raise
     except EvaluatorError as error:
@@ -204,7 +218,7 @@ def _build(entry: Any, model: str | None, embedding_model: str | None) -> Evalua
     return built
 
 
-def _allowed(entry: Any, model: str | None, embedding_model: str | None, depth: int) -> dict[str, Any]:
+def _allowed(entry: Any, models: Mapping[str, str], depth: int) -> dict[str, Any]:
     """Give a check as data may have it, with the model of the experiment.
 
     Raises:
@@ -221,7 +235,7 @@ def _allowed(entry: Any, model: str | None, embedding_model: str | None, depth: 
     inner = _NESTED.get(kind)
     if inner is not None:
         given = dict(options) if isinstance(options, Mapping) and inner in options else {inner: options}
-        options = {**given, inner: _allowed(given[inner], model, embedding_model, depth + 1)}
+        options = {**given, inner: _allowed(given[inner], models, depth + 1)}
     if isinstance(options, list) and cls.family == "combine":
         options = {"of": options}
     if isinstance(options, Mapping):
@@ -230,9 +244,9 @@ def _allowed(entry: Any, model: str | None, embedding_model: str | None, depth: 
             raise CannotScoreError(f"data may not set `{refused[0]}` of {kind!r}; set it in the experiment")
         options = dict(options)
         if cls.family == "combine" and isinstance(options.get("of"), list):
-            options["of"] = [_allowed(part, model, embedding_model, depth + 1) for part in options["of"]]
+            options["of"] = [_allowed(part, models, depth + 1) for part in options["of"]]
     if "model" in cls.model_fields:
-        options = _with_model(kind, cls, options, embedding_model if kind == "embedding_similarity" else model)
+        options = _with_model(kind, cls, options, models)
     return {kind: options}
 
 
@@ -244,10 +258,15 @@ def _allowed_class(kind: str) -> type[Evaluator]:
     raise CannotScoreError(f"data may not run {kind!r}; write it under `evaluators` of the experiment")
 
 
-def _with_model(kind: str, cls: type[Evaluator], options: Any, chosen: str | None) -> dict[str, Any]:
+def _with_model(kind: str, cls: type[Evaluator], options: Any, models: Mapping[str, str]) -> dict[str, Any]:
+    name = _MODEL_OF.get(kind, "model")
+    chosen = models.get(name)
+    if chosen is None and kind == "moderation":
+        raise CannotScoreError(f"data may not run {kind!r} unless `{name}` of item_checks is set")
     if chosen is None:
-        name = "embedding_model" if kind == "embedding_similarity" else "model"
         raise CannotScoreError(f"the check {kind!r} asks a model; set `{name}` of item_checks")
     if not isinstance(options, Mapping):
-        options = {cls.shorthand: options} if cls.shorthand else {}
+        if cls.shorthand == "model" and options is not None:
+            raise CannotScoreError(f"data may not set `model` of {kind!r}; set `{name}` of item_checks")
+        options = {cls.shorthand: options} if cls.shorthand and options is not None else {}
     return {**options, "model": chosen}

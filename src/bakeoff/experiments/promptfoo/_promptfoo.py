@@ -11,8 +11,9 @@ import yaml
 
 from bakeoff.errors import SpecError
 from bakeoff.experiments.promptfoo._promptfoo_files import Files, NotCarriedError, Notes
-from bakeoff.experiments.promptfoo._promptfoo_models import model_string, models_of, prompts_of, slug
+from bakeoff.experiments.promptfoo._promptfoo_models import add_defaults, model_string, models_of, prompts_of, slug
 from bakeoff.experiments.promptfoo._promptfoo_tests import items_of
+from bakeoff.experiments.promptfoo._promptfoo_text import add_around, print_as_javascript, resolved
 from bakeoff.experiments.store._manifest import write_atomically
 from bakeoff.prompts import load_prompt
 
@@ -23,7 +24,7 @@ __all__ = ["PromptfooImport", "import_promptfoo"]
 
 _KNOWN = {
     "prompts", "providers", "targets", "tests", "defaultTest", "scenarios", "description", "assertionTemplates",
-    "evaluateOptions", "commandLineOptions", "tags",
+    "evaluateOptions", "commandLineOptions", "tags", "env",
 }  # fmt: skip
 _OF_NO_CONCERN = {"$schema", "outputPath", "sharing", "writeLatestResults", "metadata"}
 _JUDGES = {
@@ -72,20 +73,28 @@ def import_promptfoo(
     """
     notes, files = Notes(), Files(config.parent)
     data = _read(config)
+    try:
+        data = resolved(data, notes)
+    except NotCarriedError as error:
+        raise SpecError(f"the promptfoo file {str(config)!r}: {error}") from None
     for key in sorted(set(data) - _KNOWN - _OF_NO_CONCERN):
         notes.lose(f"`{key}`")
     prompts, labels = prompts_of(data, files=files, notes=notes)
     if not prompts:
         raise SpecError(_nothing(config, "prompt", notes))
-    found, only = models_of(data, files=files, notes=notes)
+    found, only, origins = models_of(data, files=files, notes=notes)
     if models:
         found.clear()
         only.clear()
         for model in models:
             found[slug(model.rpartition("/")[2], found)] = {"model": model}
+    else:
+        add_defaults(found, origins, notes)
     if not found:
         raise SpecError(f"{_nothing(config, 'provider', notes)}; name a model with --model (sim/small costs nothing)")
     rows = items_of(data, files=files, notes=notes)
+    add_around(prompts, rows, notes)
+    print_as_javascript(prompts, rows, notes)
     _complete(rows, prompts, notes)
     spec = _spec(data, config, prompts, found, rows, notes)
     exclude = _excluded(only, labels, notes)
@@ -116,7 +125,8 @@ def _complete(rows: list[dict[str, Any]], prompts: Mapping[str, Any], notes: Not
     """Give every item each variable that a prompt needs: promptfoo leaves an unknown one empty."""
     needed: set[str] = set()
     for name, prompt in prompts.items():
-        needed |= load_prompt(name, prompt, base_dir=Path()).variables
+        found = load_prompt(name, prompt, base_dir=Path())
+        needed |= found.variables - found.optional
     for row in rows:
         for name in sorted(needed - set(row["inputs"])):
             row["inputs"][name] = ""
@@ -176,6 +186,9 @@ def _evaluators(data: Mapping[str, Any], rows: list[dict[str, Any]], judge: str 
     if "embedding_similarity" in kinds:
         usual = "sim/embedding" if judge is not None and judge.startswith("sim/") else "openai/text-embedding-3-small"
         options["embedding_model"] = (None if judge else _grader(data, "embedding", notes)) or usual
+    if "moderation" in kinds:
+        usual = "sim/moderation" if judge is not None and judge.startswith("sim/") else "openai/omni-moderation-latest"
+        options["moderation_model"] = (None if judge else _grader(data, "moderation", notes)) or usual
     evaluators: list[Any] = [{"item_checks": options}]
     names = {
         entry["name"] for check in checks for entry in check.values() if isinstance(entry, dict) and "name" in entry
@@ -208,16 +221,16 @@ def _grader(data: Mapping[str, Any], purpose: str, notes: Notes) -> str | None:
     found = options.get("provider") if isinstance(options, dict) else None
     if isinstance(found, dict) and purpose in found:
         found = found[purpose]
-    elif purpose == "embedding":
+    elif purpose != "text":
         return None
     if isinstance(found, dict):
         found = found.get("id")
     if not isinstance(found, str):
         return None
     try:
-        if purpose == "embedding":
+        if purpose != "text":
             head, _, rest = found.partition(":")
-            return f"{head}/{rest.removeprefix('embedding:').removeprefix('embeddings:')}"
+            return f"{head}/{rest.rpartition(':')[2]}"
         return model_string(found)
     except NotCarriedError as error:
         notes.lose(f"grader: {error}")

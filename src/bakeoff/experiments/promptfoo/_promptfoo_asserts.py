@@ -2,197 +2,27 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.errors import EvaluatorError
 from bakeoff.evaluators import load_evaluator
-from bakeoff.experiments.promptfoo._promptfoo_files import Files, NotCarriedError, Notes, fill
+from bakeoff.experiments.promptfoo._promptfoo_files import Files, NotCarriedError, Notes, fill, listed
+from bakeoff.experiments.promptfoo._promptfoo_kinds import (
+    BY_HAND,
+    ELSEWHERE,
+    KNOWN,
+    LOOSE,
+    NEED_VALUE,
+    PROGRAMS,
+    SCORED,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-__all__ = ["assertion_of_text", "checks_of", "listed"]
-
-_PROGRAMS = {
-    "javascript": "JavaScript is not run; write it as a Python function: `- checks.py:name`",
-    "python": "its Python expects promptfoo's arguments; write it as `- checks.py:name`, a function of the output",
-    "ruby": "Ruby is not run",
-    "webhook": "its server would be sent the outputs",
-}
-
-
-def _words(value: Any) -> list[str]:
-    """Read the value of `contains-all` and the like: a list, or one line of CSV."""
-    if isinstance(value, list):
-        return [str(entry) for entry in value]
-    rows = csv.reader(io.StringIO(str(value)), skipinitialspace=True)
-    return [entry.strip() for row in rows for entry in row]
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        raise NotCarriedError("it has no value")
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _schema(value: Any, *, extract: bool) -> dict[str, Any]:
-    if isinstance(value, str) and value.strip():
-        try:
-            value = json.loads(value)
-        except ValueError:
-            raise NotCarriedError("its value is no JSON schema") from None
-    if isinstance(value, dict) and value:
-        return {"json_schema": {"schema": value, "extract": extract}}
-    return {"json_valid": {"extract": extract}}
-
-
-def _equals(value: Any, _: float | None) -> dict[str, Any]:
-    if isinstance(value, (dict, list)):
-        return {"json_match": {"expected": value, "threshold": 1.0}}
-    return {"exact_match": {"expected": _text(value)}}
-
-
-def _contains(how: str, *, ignore_case: bool = False) -> Callable[[Any, float | None], dict[str, Any]]:
-    def build(value: Any, _: float | None) -> dict[str, Any]:
-        wanted = [_text(value)] if how == "one" else _words(value)
-        options: dict[str, Any] = {"any" if how == "any" else "all": wanted}
-        return {"contains": {**options, "normalise": ["casefold"]} if ignore_case else options}
-
-    return build
-
-
-def _regex(value: Any, _: float | None) -> dict[str, Any]:
-    pattern = re.sub(r"\(\?<(?=[A-Za-z_])", "(?P<", _text(value))
-    literal = re.fullmatch(r"/(.*)/([a-z]*)", pattern, re.DOTALL)
-    if literal is None:
-        return {"regex": {"pattern": pattern}}
-    flags = literal.group(2)
-    options = {"ignore_case": "i" in flags, "multiline": "m" in flags, "dotall": "s" in flags}
-    return {"regex": {"pattern": literal.group(1), **{key: True for key, on in options.items() if on}}}
-
-
-def _words_count(value: Any, _: float | None) -> dict[str, Any]:
-    if isinstance(value, dict):
-        bounds = {key: int(value[key]) for key in ("min", "max") if key in value}
-    else:
-        bounds = {"min": int(_text(value)), "max": int(_text(value))}
-    if not bounds:
-        raise NotCarriedError("its value has neither `min` nor `max`")
-    return {"length": {"unit_of": "words", **bounds}}
-
-
-def _finish(value: Any, _: float | None) -> dict[str, Any]:
-    return {"finish_reason": {"allowed": [_text(value)]}}
-
-
-def _limit(kind: str) -> Callable[[Any, float | None], dict[str, Any]]:
-    def build(value: Any, threshold: float | None) -> dict[str, Any]:
-        bound = threshold if threshold is not None else value
-        if not isinstance(bound, int | float):
-            raise NotCarriedError("it has no threshold")
-        return {kind: {"threshold": float(bound)}}
-
-    return build
-
-
-def _near(kind: str, default: float, **options: Any) -> Callable[[Any, float | None], dict[str, Any]]:
-    def build(value: Any, threshold: float | None) -> dict[str, Any]:
-        wanted = value if isinstance(value, list) else _text(value)
-        least = default if threshold is None else threshold
-        return {kind: {"expected": wanted, "threshold": least, **options}}
-
-    return build
-
-
-def _rubric(value: Any, _: float | None) -> dict[str, Any]:
-    return {"judge": {"question": f"Does the output meet this criterion?\n{_text(value)}"}}
-
-
-def _factuality(value: Any, _: float | None) -> dict[str, Any]:
-    # promptfoo passes every category but `disagree`; the lowest of the others has 0.4 points.
-    return {"factuality": {"expected": _text(value), "as_score": True, "threshold": 0.4}}
-
-
-def _context(kind: str, default: float) -> Callable[[Any, float | None], dict[str, Any]]:
-    def build(_: Any, threshold: float | None) -> dict[str, Any]:
-        return {kind: {"passages": "inputs.context", "threshold": default if threshold is None else threshold}}
-
-    return build
-
-
-_KNOWN: dict[str, Callable[[Any, float | None], dict[str, Any]]] = {
-    "equals": _equals,
-    "contains": _contains("one"),
-    "icontains": _contains("one", ignore_case=True),
-    "contains-all": _contains("all"),
-    "icontains-all": _contains("all", ignore_case=True),
-    "contains-any": _contains("any"),
-    "icontains-any": _contains("any", ignore_case=True),
-    "starts-with": lambda value, _: {"starts_with": [_text(value)]},
-    "regex": _regex,
-    "is-json": lambda value, _: _schema(value, extract=False),
-    "contains-json": lambda value, _: _schema(value, extract=True),
-    "is-xml": lambda _v, _t: {"xml_valid": {}},
-    "is-html": lambda _v, _t: {"html_valid": {}},
-    "is-sql": lambda _v, _t: {"sql_valid": {}},
-    "word-count": _words_count,
-    "finish-reason": _finish,
-    "is-refusal": lambda _v, _t: {"refusal": {"wanted": True}},
-    "latency": _limit("latency"),
-    "cost": _limit("cost"),
-    "perplexity": _limit("perplexity"),
-    "similar": _near("embedding_similarity", 0.75),
-    "rouge-n": _near("rouge", 0.75, n="1"),
-    "bleu": _near("bleu", 0.5),
-    "llm-rubric": _rubric,
-    "g-eval": lambda value, threshold: {
-        "g_eval": {"criterion": _text(value), "threshold": 0.7 if threshold is None else threshold}
-    },
-    "factuality": _factuality,
-    "model-graded-factuality": _factuality,
-    "model-graded-closedqa": lambda value, _: {"closed_qa": {"criterion": _text(value)}},
-    "answer-relevance": lambda _, threshold: {
-        "answer_relevance": {"threshold": 0.7 if threshold is None else threshold}
-    },
-    "context-faithfulness": _context("faithfulness", 0.7),
-    "context-relevance": _context("context_relevance", 0.7),
-}
-_LOOSE = {
-    "similar": "the similarity of an embedding model of yours; thresholds are not comparable between models",
-    "rouge-n": "ROUGE-1 F1",
-    "bleu": "sentence BLEU of sacrebleu",
-    "g-eval": "our own G-Eval prompt",
-    "llm-rubric": "a yes/no judge with our own prompt",
-    "model-graded-closedqa": "a judge with our own prompt",
-    "factuality": "a judge with our own prompt; every category but `disagree` passes",
-    "answer-relevance": "a judge's mark, not embeddings of questions",
-    "context-faithfulness": "claims checked by a judge with our own prompt",
-    "context-relevance": "passages checked by a judge with our own prompt",
-}
-_SCORED = {"similar", "rouge-n", "bleu", "g-eval", "answer-relevance", "context-faithfulness", "context-relevance"}
-"""Assertions whose score is a number; in promptfoo it is the number that counts towards a threshold, not the pass."""
-_ELSEWHERE = {
-    "classifier", "contains-html", "contains-sql", "contains-xml", "context-recall", "conversation-relevance",
-    "gleu", "guardrails", "human", "is-valid-function-call", "is-valid-openai-function-call",
-    "is-valid-openai-tools-call", "levenshtein", "max-score", "meteor", "moderation", "perplexity-score", "pi",
-    "rouge-l", "rouge-s", "search-rubric", "select-best", "tool-call-f1", "trace-error-spans", "trace-span-count",
-    "trace-span-duration",
-}  # fmt: skip
-"""Assertions of promptfoo that are not carried; in a CSV cell they are no expected answer either."""
-_BY_HAND = {
-    "moderation": "moderation",
-    "is-valid-openai-tools-call": "tool_calls",
-    "is-valid-function-call": "tool_calls",
-    "is-valid-openai-function-call": "tool_calls",
-    "tool-call-f1": "tool_calls",
-    "levenshtein": "levenshtein",
-    "rouge-l": "rouge",
-    "select-best": "pairwise",
-}
+__all__ = ["assertion_of_text", "checks_of"]
 
 
 def checks_of(
@@ -234,11 +64,6 @@ def checks_of(
     return checks
 
 
-def listed(value: Any) -> list[Any]:
-    """Return a list as it is, nothing as an empty one, and anything else as the only entry."""
-    return value if isinstance(value, list) else [] if value is None else [value]
-
-
 def _check(
     kind: str,
     entry: Mapping[str, Any],
@@ -260,6 +85,8 @@ def _check(
         )  # fmt: skip
         if not parts:
             raise NotCarriedError("none of its assertions could be carried")
+        if "name" in common and not shares:
+            notes.change("assertion `assert-set` counts 1 or 0 towards its metric, not its score")
         if not by_score:
             return _proven({"all": {"of": parts, **common}})
         return _proven({"weighted": {"of": parts, **({} if shares else {"threshold": least}), **common}})
@@ -268,15 +95,42 @@ def _check(
         if entry.get(key):
             notes.change(f"assertion `{kind}`: its own `{key}` is left out")
     threshold = entry.get("threshold")
-    value = fill(files.value(entry.get("value")), inputs)
-    built = _KNOWN[base](value, float(threshold) if isinstance(threshold, int | float) else None)
-    if base in _LOOSE:
-        notes.change(f"assertion `{base}` is measured by {_LOOSE[base]}")
+    value = _value(entry.get("value"), inputs, files)
+    if value == "" and base in NEED_VALUE:
+        notes.change(f"assertion `{kind}`: its value is empty, which promptfoo refuses as an error")
+    _tell_of_value(kind, base, value, notes)
+    built = KNOWN[base](value, float(threshold) if isinstance(threshold, int | float) else None)
+    if base in LOOSE:
+        notes.change(f"assertion `{base}` is measured by {LOOSE[base]}")
     ((name, options),) = built.items()
     options = dict(options) if isinstance(options, dict) else {_shorthand(name): options}
-    if base in _SCORED:
+    if base in SCORED:
         _count_score(kind, options, common, notes, shares=shares)
     return _proven({name: {**options, **common}})
+
+
+def _value(value: Any, inputs: Mapping[str, Any], files: Files) -> Any:
+    """Read a value as promptfoo does: files are no templates, and neither is what stands inside a mapping."""
+    if isinstance(value, str) and value.startswith("file://"):
+        return files.data(files.find(value)[0], stripped=True)
+    if isinstance(value, list):
+        return [_value(entry, inputs, files) if isinstance(entry, str) else entry for entry in value]
+    return fill(value, inputs) if isinstance(value, str) else value
+
+
+def _tell_of_value(kind: str, base: str, value: Any, notes: Notes) -> None:
+    """Say what promptfoo makes of a value that is read otherwise here."""
+    if base == "regex" and isinstance(value, str):
+        if re.fullmatch(r"/.*/[a-z]*", value, re.DOTALL):
+            notes.change(
+                f"assertion `{kind}`: {value[:60]!r} is a pattern with flags; promptfoo looks for the slashes too"
+            )
+        if re.search(r"\(\?[a-zA-Z]+\)|\(\?P<", value):
+            notes.change(
+                f"assertion `{kind}`: {value[:60]!r} has inline flags or names of Python, which never pass there"
+            )
+    if base in ("is-json", "contains-json") and value and '"format"' in json.dumps(value, default=str):
+        notes.change(f"assertion `{kind}`: `format` in its schema is not checked")
 
 
 def _count_score(kind: str, options: dict[str, Any], common: Mapping[str, Any], notes: Notes, *, shares: bool) -> None:
@@ -298,7 +152,9 @@ def _common(kind: str, entry: Mapping[str, Any], inputs: Mapping[str, Any]) -> d
     weight = 1 if weight is None else weight
     if isinstance(weight, bool) or not isinstance(weight, int | float):
         raise NotCarriedError(f"its weight {weight!r} is no number")
-    if weight <= 0:
+    if weight < 0:
+        raise NotCarriedError(f"its weight {weight!r} is below 0")
+    if weight == 0:
         raise NotCarriedError("its weight is 0, so it never counts")
     if weight != 1:
         common["weight"] = float(weight)
@@ -311,11 +167,11 @@ def _refuse_programs(base: str, entry: Mapping[str, Any]) -> None:
     for key in ("transform", "contextTransform"):
         if entry.get(key):
             raise NotCarriedError(f"it has a `{key}`, which is a program")
-    if base in _PROGRAMS:
-        raise NotCarriedError(_PROGRAMS[base])
-    if base not in _KNOWN:
-        if base in _BY_HAND:
-            raise NotCarriedError(f"not as a check of an item; see `bakeoff evaluators {_BY_HAND[base]}`")
+    if base in PROGRAMS:
+        raise NotCarriedError(PROGRAMS[base])
+    if base not in KNOWN:
+        if base in BY_HAND:
+            raise NotCarriedError(f"not as a check of an item; see `bakeoff evaluators {BY_HAND[base]}`")
         raise NotCarriedError("there is no such evaluator")
 
 
@@ -343,6 +199,10 @@ def _with_model(check: dict[str, Any]) -> dict[str, Any]:
     return {name: {**options, "model": "sim/judge"} if "model" in evaluator_class(name).model_fields else options}
 
 
+_IN_TABLES = {
+    "answer-relevance", "context-faithfulness", "context-relevance", "cost", "latency", "perplexity", "rouge-n"
+}  # fmt: skip
+"""What promptfoo gives a threshold of 0.75 in a table, when the cell has none in brackets."""
 _PREFIX = re.compile(r"^(not-)?([a-z][a-z-]*)(?:\((\d+(?:\.\d+)?)\))?(?::\s*([\s\S]*))?$")
 
 
@@ -367,15 +227,15 @@ def assertion_of_text(text: str) -> dict[str, Any]:
     if text.startswith("file://"):
         return {"type": "python" if text.endswith(".py") else "javascript", "value": text}
     match = _PREFIX.match(text)
-    if match is None or not any(match.group(2) in known for known in (_KNOWN, _PROGRAMS, _ELSEWHERE)):
+    if match is None or not any(match.group(2) in known for known in (KNOWN, PROGRAMS, ELSEWHERE)):
         return {"type": "equals", "value": text}
     found: dict[str, Any] = {"type": f"{match.group(1) or ''}{match.group(2)}"}
     if match.group(4):
         found["value"] = match.group(4)
     if match.group(3) is not None:
         found["threshold"] = float(match.group(3))
-    elif match.group(2) in ("latency", "cost", "perplexity") and match.group(4):
-        found["threshold"] = float(match.group(4))
     elif match.group(2) == "similar":
         found["threshold"] = 0.8  # promptfoo's default in a table; elsewhere it is 0.75
+    elif match.group(2) in _IN_TABLES:
+        found["threshold"] = 0.75
     return found

@@ -19,22 +19,70 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["Files", "NotCarriedError", "Notes", "fill", "jinja"]
+__all__ = ["BARE", "Files", "NotCarriedError", "Notes", "fill", "jinja", "listed", "printed", "yaml_of"]
 
 _MAX_BYTES = 50_000_000
 _CODE = (".js", ".cjs", ".mjs", ".ts", ".mts", ".cts", ".py", ".rb", ".sh", ".go")
 
 
 class _Yaml(yaml.SafeLoader):
-    """YAML as JavaScript reads it: `Yes` and `off` are words, only `true` and `false` are truth values."""
+    """YAML as JavaScript reads it: `Yes` is a word, `1e3` a number, `12:30` and dates are texts."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML keeps them in a class attribute
-        first: [
-            (tag, re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$") if tag.endswith(":bool") else pattern)
-            for tag, pattern in found
-        ]
+        first: [(tag, pattern) for tag, pattern in found if tag.rpartition(":")[2] in ("null", "merge")]
         for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
+
+
+_WORDS = r"^(?:true|True|TRUE|false|False|FALSE)$"
+_WHOLE = r"^(?:[-+]?[0-9]+|0x[0-9a-fA-F]+|0o[0-7]+)$"
+_BROKEN = r"^[-+]?(?:[0-9]+\.[0-9]*(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.[0-9]+(?:[eE][-+]?[0-9]+)?)$"
+_Yaml.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(_WORDS), list("tTfF"))
+_Yaml.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(_WHOLE), list("-+0123456789"))
+_Yaml.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(_BROKEN), list("-+0123456789."))
+
+
+def _whole(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    text = str(loader.construct_scalar(node))
+    return int(text, {"0x": 16, "0o": 8}.get(text[:2], 10))  # 010 is ten
+
+
+_Yaml.add_constructor("tag:yaml.org,2002:int", _whole)
+
+
+def yaml_of(text: str, what: str) -> Any:
+    """Read YAML.
+
+    Raises:
+        NotCarriedError: It is none.
+    """
+    try:
+        return yaml.load(text, Loader=_Yaml)  # noqa: S506 - a SafeLoader that knows fewer types
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise NotCarriedError(f"{what} cannot be read: {str(error)[:200]}") from None
+
+
+def listed(value: Any) -> list[Any]:
+    """Return a list as it is, nothing as an empty one, and anything else as the only entry."""
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def printed(value: Any) -> str:
+    """Write a value as JavaScript prints it.
+
+    Examples:
+        >>> [printed(value) for value in (True, 2.0, None, ["a", 1.5], {"a": 1})]
+        ['true', '2', '', 'a,1.5', '[object Object]']
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e21 else repr(value)
+    if isinstance(value, list):
+        return ",".join(printed(entry) for entry in value)
+    return "[object Object]" if isinstance(value, dict) else str(value)
 
 
 _LOGIN = re.compile(r"(?i)(\b[a-z][a-z0-9+.-]{1,20}://)[^\s/@'\"]{1,300}@")
@@ -109,8 +157,8 @@ class Files:
         except (OSError, UnicodeDecodeError) as error:
             raise NotCarriedError(f"{path.name!r} cannot be read as text: {error}") from None
 
-    def data(self, path: Path) -> Any:
-        """Read YAML, JSON, JSON Lines or CSV as data, anything else as text.
+    def data(self, path: Path, *, stripped: bool = False) -> Any:
+        """Read YAML, JSON, JSON Lines or CSV as data, anything else as text (without the space around it, if asked).
 
         Raises:
             NotCarriedError: The file is not what its name says.
@@ -118,16 +166,16 @@ class Files:
         text, suffix = self.text(path), path.suffix.lower()
         try:
             if suffix in (".yaml", ".yml"):
-                return yaml.load(text, Loader=_Yaml)  # noqa: S506 - a SafeLoader with fewer booleans
+                return yaml_of(text, repr(path.name))
             if suffix == ".json":
                 return json.loads(text)
             if suffix == ".jsonl":
                 return [json.loads(line) for line in text.splitlines() if line.strip()]
             if suffix == ".csv":
                 return [dict(row) for row in csv.DictReader(io.StringIO(text, newline=""))]
-        except (yaml.YAMLError, ValueError, csv.Error, RecursionError) as error:
+        except (ValueError, csv.Error, RecursionError) as error:
             raise NotCarriedError(f"{path.name!r} cannot be read: {str(error)[:200]}") from None
-        return text
+        return text.strip() if stripped else text
 
     def value(self, value: Any) -> Any:
         """Return what stands behind `file://...`; anything else as it is."""
@@ -136,6 +184,9 @@ class Files:
         return value
 
 
+BARE = re.compile(r"\{\{-?\s*([A-Za-z_]\w*)\s*-?\}\}")
+"""A variable that is printed as it is."""
+_PAIRS = re.compile(r"(\{%-?\s*for\s+\w+\s*,\s*\w+\s+in\s+)([\w.]+)(\s*-?%\})")
 _DUMP = re.compile(r"\|\s*dump(\(\s*\d*\s*\))?")
 
 
@@ -151,6 +202,7 @@ def jinja(text: str) -> str:
         code = _DUMP.sub("| tojson", match.group(0))
         code = re.sub(r"\|\s*safe\b", "", code)
         code = re.sub(r"\belseif\b", "elif", code)
+        code = _PAIRS.sub(r"\1(\2.items() if \2 is mapping else \2)\3", code)
         return code.replace("===", "==").replace("!==", "!=").replace("&&", " and ").replace("||", " or ")
 
     return re.sub(r"\{\{.*?\}\}|\{%.*?%\}", inside, text, flags=re.DOTALL)
@@ -166,7 +218,10 @@ def fill(value: Any, inputs: Mapping[str, Any]) -> Any:
         if "{{" not in value and "{%" not in value:
             return value
         try:
-            message = Prompt(name="value", messages=[{"role": "user", "content": jinja(value)}]).render(inputs)[0]
+            shown = {f"{name}__printed": printed(inputs[name]) for name in BARE.findall(value) if name in inputs}
+            text = BARE.sub(lambda found: f"{{{{ {found[1]}__printed }}}}" if found[1] in inputs else found[0], value)
+            prompt = Prompt(name="value", messages=[{"role": "user", "content": jinja(text)}])
+            message = prompt.render({**dict.fromkeys(prompt.variables - prompt.optional, ""), **inputs, **shown})[0]
         except (SpecError, BakeoffError) as error:
             raise NotCarriedError(f"its template {value[:60]!r} fails: {error}") from None
         return message["content"]

@@ -16,7 +16,7 @@ from bakeoff.prompts import load_prompt
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-__all__ = ["model_string", "models_of", "prompts_of", "slug"]
+__all__ = ["add_defaults", "model_string", "models_of", "prompts_of", "slug"]
 
 _PREFIX = {
     "openai": "openai", "anthropic": "anthropic", "azure": "azure", "azureopenai": "azure", "google": "gemini",
@@ -59,11 +59,19 @@ def model_string(provider: str) -> str:
         ('openai/gpt-4o-mini', 'ollama/llama3:8b')
     """
     head, _, rest = provider.partition(":")
+    if provider == "echo":
+        return "sim/echo"
     if head in ("litellm", "sim"):
         return rest if head == "litellm" else provider
-    if (
-        provider.startswith(("http:", "https:", "ws:", "wss:", "exec:", "python:", "file:", "webhook"))
-        or head == "golang"
+    if provider.startswith(("http:", "https:", "ws:", "wss:", "exec:", "python:", "file:", "webhook")) or head in (
+        "golang",
+        "http",
+        "https",
+        "websocket",
+        "ws",
+        "wss",
+        "browser",
+        "mcp",
     ):
         raise NotCarriedError(f"provider {provider!r} is a program or an endpoint; write it under `targets`")
     if head not in _PREFIX or not rest:
@@ -76,9 +84,15 @@ def model_string(provider: str) -> str:
     return f"{_PREFIX[head]}/{name if how in _HOW and name else rest}"
 
 
-def models_of(config: Mapping[str, Any], *, files: Files, notes: Notes) -> tuple[dict[str, Any], dict[str, list[str]]]:
-    """Return models by name, and for those that are restricted the labels of their prompts."""
+def models_of(
+    config: Mapping[str, Any], *, files: Files, notes: Notes
+) -> tuple[dict[str, Any], dict[str, list[str]], dict[str, tuple[str, bool]]]:
+    """Return models by name, the labels of prompts of those that are restricted, and what each was in promptfoo.
+
+    The last is the provider's id, and whether it may leave out promptfoo's own settings (`omitDefaults`).
+    """
     models: dict[str, Any] = {}
+    origins: dict[str, tuple[str, bool]] = {}
     only: dict[str, list[str]] = {}
     for entry in _providers(config.get("providers", config.get("targets")), files, notes):
         try:
@@ -87,9 +101,32 @@ def models_of(config: Mapping[str, Any], *, files: Files, notes: Notes) -> tuple
             notes.lose(str(error))
             continue
         models[name] = spec
+        settings = entry.get("config")
+        origins[name] = (str(entry["id"]), isinstance(settings, dict) and bool(settings.get("omitDefaults")))
         if entry.get("prompts"):
             only[name] = [str(label) for label in entry["prompts"]]
-    return models, only
+    return models, only, origins
+
+
+_REASONING = re.compile(r"^(?:o\d|gpt-5|codex)")
+
+
+def add_defaults(models: dict[str, Any], origins: Mapping[str, tuple[str, bool]], notes: Notes) -> None:
+    """Add what promptfoo sends when a provider says nothing: temperature 0 and at most 1,024 tokens."""
+    for name, (provider, omitted) in origins.items():
+        spec = models[name]
+        head, _, rest = provider.partition(":")
+        if head in ("sim", "litellm", "echo") or omitted:
+            continue
+        if head not in ("openai", "anthropic"):
+            if "temperature" not in spec or "max_tokens" not in spec:
+                notes.change(
+                    f"provider {provider!r}: what promptfoo sends unasked (often temperature 0) is not sent here"
+                )
+        elif not (head == "openai" and _REASONING.match(rest.rpartition(":")[2])):
+            spec.setdefault("temperature", 0)
+            if "max_completion_tokens" not in spec:
+                spec.setdefault("max_tokens", 1024)
 
 
 def _providers(value: Any, files: Files, notes: Notes) -> list[dict[str, Any]]:
@@ -136,10 +173,10 @@ def _option(provider: str, key: str, value: Any, spec: dict[str, Any], files: Fi
     if isinstance(value, str) and "{{" in value:
         notes.lose(f"provider {provider!r}: `{key}` is a template")
     elif key in _SAME:
-        try:
-            spec[key] = files.value(value)
-        except NotCarriedError as error:
-            notes.lose(f"provider {provider!r}: `{key}`: {error}")
+        _same_option(provider, key, value, spec, files, notes)
+    elif key == "passthrough" and isinstance(value, dict):
+        for inner, part in value.items():
+            _option(provider, str(inner) if inner in _SAME else f"passthrough.{inner}", part, spec, files, notes)
     elif key == "max_output_tokens":
         spec["max_tokens"] = value
     elif key == "reasoning" and isinstance(value, dict) and value.get("effort"):
@@ -150,8 +187,18 @@ def _option(provider: str, key: str, value: Any, spec: dict[str, Any], files: Fi
         spec["api_key_env"] = str(value)
     elif key == "apiKey":
         notes.lose(f"provider {provider!r}: the key in the file; put it into an environment variable")
-    else:
+    elif key != "omitDefaults":
         notes.lose(f"provider {provider!r}: `{key}`")
+
+
+def _same_option(provider: str, key: str, value: Any, spec: dict[str, Any], files: Files, notes: Notes) -> None:
+    """Take an option that has the same name here."""
+    try:
+        spec[key] = files.value(value)
+    except NotCarriedError as error:
+        notes.lose(f"provider {provider!r}: `{key}`: {error}")
+    if key == "response_format" and "json_schema" in str(spec.get(key)):
+        notes.change(f"provider {provider!r}: `response_format`: promptfoo checks its JSON written anew, we the text")
 
 
 def prompts_of(config: Mapping[str, Any], *, files: Files, notes: Notes) -> tuple[dict[str, Any], dict[str, str]]:
@@ -161,7 +208,7 @@ def prompts_of(config: Mapping[str, Any], *, files: Files, notes: Notes) -> tupl
     value = config.get("prompts")
     for entry in value if isinstance(value, list) else [] if value is None else [value]:
         try:
-            for name, label, text in _prompt_texts(entry, files):
+            for name, label, text in _prompt_texts(entry, files, notes):
                 chosen = slug(name or f"prompt-{len(prompts) + 1}", prompts)
                 prompts[chosen] = _prompt(chosen, text, notes)
                 labels[chosen] = label
@@ -170,10 +217,12 @@ def prompts_of(config: Mapping[str, Any], *, files: Files, notes: Notes) -> tupl
     return prompts, labels
 
 
-def _prompt_texts(entry: Any, files: Files) -> list[tuple[str, str, str]]:
+def _prompt_texts(entry: Any, files: Files, notes: Notes) -> list[tuple[str, str, str]]:
     """Return (name, label, text) of each prompt that an entry stands for."""
     label = ""
     if isinstance(entry, dict):
+        for key in sorted(set(entry) - {"id", "label", "display", "raw", "file"}):
+            notes.lose(f"prompt {str(entry.get('label') or entry.get('id') or '')[:60]!r}: `{key}`")
         label = str(entry.get("label") or entry.get("display") or "")
         entry = entry.get("raw") or entry.get("id") or entry.get("file")
     if not isinstance(entry, str):
@@ -187,18 +236,29 @@ def _prompt_texts(entry: Any, files: Files) -> list[tuple[str, str, str]]:
         text = files.text(path)
         parts = [text]
         if path.suffix.lower() == ".txt":
-            parts = [part for part in re.split(r"(?m)^---\s*$", text) if part.strip()]
+            parts = [part.strip() for part in re.split(r"(?m)^[^\S\n]*---[^\S\n]*$", text) if part.strip()]
+        elif path.suffix.lower() == ".csv":
+            rows = files.data(path)
+            parts = [row["prompt"].strip() for row in rows if (row.get("prompt") or "").strip()]
+            if not parts:
+                raise NotCarriedError(f"{entry!r} has no column `prompt`")
+            named = [str(row.get("label") or "").strip() for row in rows if (row.get("prompt") or "").strip()]
+            found += [
+                (name or label or path.stem, name or label or part, part)
+                for name, part in zip(named, parts, strict=True)
+            ]
+            continue
         elif path.suffix.lower() == ".jsonl":
             parts = [line for line in text.splitlines() if line.strip()]
         elif path.suffix.lower() in (".yaml", ".yml"):
             parts = [json.dumps(files.data(path))]
-        found += [(label or path.stem, label or entry, part.strip("\n")) for part in parts]
+        found += [(label or path.stem, label or entry, part) for part in parts]
     return found
 
 
 def _looks_like_file(text: str) -> bool:
     return "\n" not in text and " " not in text and PurePosixPath(text).suffix.lower() in (
-        ".txt", ".json", ".jsonl", ".yaml", ".yml", ".md", ".j2", ".py", ".js", ".mjs", ".cjs", ".ts",
+        ".txt", ".json", ".jsonl", ".yaml", ".yml", ".md", ".j2", ".csv", ".py", ".js", ".mjs", ".cjs", ".ts",
     )  # fmt: skip
 
 
