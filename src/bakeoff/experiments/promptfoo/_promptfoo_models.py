@@ -109,6 +109,8 @@ def models_of(
 
 
 _REASONING = re.compile(r"^(?:o\d|gpt-5|codex)")
+_NO_TEMPERATURE = re.compile(r"claude-(?:opus-4-[78]|(?:opus|sonnet|haiku|fable|mythos)-5)(?![0-9])")
+"""Models of Anthropic that take no temperature."""
 
 
 def add_defaults(models: dict[str, Any], origins: Mapping[str, tuple[str, bool]], notes: Notes) -> None:
@@ -124,7 +126,8 @@ def add_defaults(models: dict[str, Any], origins: Mapping[str, tuple[str, bool]]
                     f"provider {provider!r}: what promptfoo sends unasked (often temperature 0) is not sent here"
                 )
         elif not (head == "openai" and _REASONING.match(rest.rpartition(":")[2])):
-            spec.setdefault("temperature", 0)
+            if head == "openai" or not ("top_p" in spec or _NO_TEMPERATURE.search(rest)):
+                spec.setdefault("temperature", 0)
             if "max_completion_tokens" not in spec:
                 spec.setdefault("max_tokens", 1024)
 
