@@ -152,7 +152,7 @@ async def test_looks_that_fail_are_repeated(store: LocalStore, server: BatchServ
     assert (manifest.status, server.created) == ("complete", 1)
 
 
-async def interrupted(store: LocalStore, server: BatchServer, *, kill: bool) -> str:
+async def interrupted(store: LocalStore, server: BatchServer, *, kill: bool, spec: dict[str, Any] | None = None) -> str:
     """Start a run and end it once its batch is created; return the run's id."""
     server.frozen = True
     ids: asyncio.Queue[str] = asyncio.Queue()
@@ -160,7 +160,8 @@ async def interrupted(store: LocalStore, server: BatchServer, *, kill: bool) -> 
     def watch(progress: Progress) -> None:
         ids.put_nowait(progress.run_id)
 
-    task = asyncio.create_task(execute(prepare(store, spec_for(server)), store=store.paths, on_progress=watch))
+    spec = spec or spec_for(server)
+    task = asyncio.create_task(execute(prepare(store, spec), store=store.paths, on_progress=watch))
     async with asyncio.timeout(10):
         await server.looked.wait()
         run_id = await ids.get()
@@ -260,3 +261,48 @@ def test_the_plan_knows_the_price(store: LocalStore) -> None:
     batch = plan_run(prepare(store, {**spec, "gateway": {"mode": "batch"}}), store=store)
     assert batch.cost_usd == pytest.approx(live.cost_usd / 2)
     assert live.cost_usd > 0
+
+
+MAIL = "ada.byron@example.org"
+
+
+def guarded(server: BatchServer, *guards: dict[str, Any]) -> dict[str, Any]:
+    spec = spec_for(server, n=4, guards=list(guards))
+    spec["dataset"]["rows"][1]["question"] = f"{MAIL} 1+1"
+    return spec
+
+
+async def test_guards_on_inputs_decide_before_anything_is_submitted(store: LocalStore, server: BatchServer) -> None:
+    stops = {"side": "input", "check": {"banned_terms": ["3+3"]}, "action": "block", "say": "Not that sum."}
+    takes_out = {"side": "input", "check": "pii", "action": "redact"}
+    manifest = await execute(prepare(store, guarded(server, stops, takes_out)), store=store.paths)
+    assert (manifest.status, manifest.stopped_because) == ("complete", None)
+    assert server.created == 1
+    sent = [body["messages"][-1]["content"] for body in server.requests]
+    assert len(sent) == 6, "two variants of three items"
+    assert not [text for text in sent if "3+3" in text or MAIL in text]
+    assert sorted(text for text in sent if "[email]" in text) == ["Think step by step. [email] 1+1", "[email] 1+1"]
+    rows = store.trials(manifest.run_id).to_pylist()
+    assert [(row["output"], row["finish_reason"], row["cost_usd"]) for row in rows if row["item"] == 3] == [
+        ("Not that sum.", "blocked", 0.0)
+    ] * 2
+    assert [row["output"] for row in rows if row["item"] == 1] == ["2", "2"]
+    assert manifest.cost_usd == pytest.approx(6 * PER_CALL)
+
+
+async def test_a_guarded_batch_is_looked_at_again_and_not_paid_twice(store: LocalStore, server: BatchServer) -> None:
+    takes_out = {"side": "input", "check": "pii", "action": "redact"}
+    stops = {"side": "input", "check": {"banned_terms": ["3+3"]}, "action": "block"}
+    run_id = await interrupted(store, server, kill=True, spec=guarded(server, stops, takes_out))
+    server.frozen = False
+    manifest = await execute(reopen_experiment(store, run_id), store=store.paths, resume=run_id)
+    assert (manifest.status, server.created) == ("complete", 1)
+    rows = store.trials(run_id).to_pylist()
+    assert sorted((row["item"], row["finish_reason"]) for row in rows if row["item"] == 3) == [(3, "blocked")] * 2
+    assert len(rows) == 8
+    assert all(row["ok"] for row in rows)
+
+
+async def test_a_batch_still_cannot_ask_again(store: LocalStore, server: BatchServer) -> None:
+    with pytest.raises(SpecError, match="a batch cannot ask again"):
+        prepare(store, guarded(server, {"check": "pii", "action": "retry"}))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bakeoff.datasets import Item
-    from bakeoff.experiments.spec._guards import Guards
+    from bakeoff.experiments.spec._guards import Entered, Guards
     from bakeoff.experiments.store._control import Steering
     from bakeoff.gateway import LimitsSpec
     from bakeoff.targets import Target, TargetResult
@@ -52,9 +52,18 @@ class Asking:
         self.targets = targets
         """By variant; a batch puts in what it was answered."""
         self._guards = guards
+        self._entered: dict[tuple[str, int, int], Entered] = {}
         self._limits = limits
         self._steering = steering
         self._jitter = Random()  # noqa: S311 - spreads retries, keeps no secret
+
+    async def enter(self, trial: Trial) -> Item | None:
+        """Ask the guards on inputs ahead of the trial; return the item as sent, or `None` where one stopped it."""
+        if self._guards is None:
+            return trial.item
+        entered = await self._guards.enter(trial.item, variant=trial.variant, repeat=trial.repeat)
+        self._entered[trial.variant, trial.index, trial.repeat] = entered
+        return None if entered.is_stopped else entered.item
 
     async def answer(self, trial: Trial) -> tuple[Trial, TargetResult]:
         """Ask the target through the guards; return the trial as the target saw it, and the answer.
@@ -68,7 +77,13 @@ class Asking:
         async def ask(item: Item, *, attempt: int, feedback: str) -> TargetResult:
             return await self._ask(replace(trial, item=item), sample=attempt, feedback=feedback)
 
-        item, result = await self._guards.answer(trial.item, variant=trial.variant, repeat=trial.repeat, ask=ask)
+        item, result = await self._guards.answer(
+            trial.item,
+            variant=trial.variant,
+            repeat=trial.repeat,
+            ask=ask,
+            entered=self._entered.pop((trial.variant, trial.index, trial.repeat), None),
+        )
         return replace(trial, item=item), result
 
     async def _ask(self, trial: Trial, *, sample: int = 0, feedback: str = "") -> TargetResult:

@@ -129,7 +129,11 @@ class BatchRun:
             for custom_id in event["ids"]:
                 trial = self._trials.get(custom_id)
                 self._sent.add(custom_id)
-                line = None if trial is None else await self._line(custom_id, trial)
+                line = (
+                    None
+                    if trial is None
+                    else await self._line(custom_id, trial, await self._session.asking.enter(trial))
+                )
                 if line is not None:
                     line.body = b""
                     lines.append(line)
@@ -147,15 +151,20 @@ class BatchRun:
             self._jobs.append(_Job(event["id"], wire, lines))
         return True
 
-    async def _line(self, custom_id: str, trial: Trial) -> BatchLine | None:
-        """Build a request; a trial that has none is a failed one, as in a live run.
+    async def _line(self, custom_id: str, trial: Trial, item: Item | None) -> BatchLine | None:
+        """Build a request of what the guards on inputs let through.
+
+        A trial that has no request is settled as in a live run: stopped by a guard, or failed.
 
         Raises:
             BudgetExceeded: It has no price, and a budget needs one.
         """
         target = self._targets[trial.variant]
+        if item is None:
+            self._unsent.append(trial)
+            return None
         try:
-            return await self._batches.line(custom_id, target.request(trial.item, trial.repeat))
+            return await self._batches.line(custom_id, target.request(item, trial.repeat))
         except BudgetExceeded:
             raise
         except TargetError as error:
@@ -173,23 +182,31 @@ class BatchRun:
         """
         chunks: dict[object, _Chunk] = {}
         todo = [(custom_id, trial) for custom_id, trial in self._trials.items() if custom_id not in self._sent]
-        for count, (custom_id, trial) in enumerate(todo):
-            if count % _BREATH == 0:
-                await asyncio.sleep(0)
-                if not await self._steering.may_start():
-                    return
-            line = await self._line(custom_id, trial)
-            if line is None:
-                continue
-            chunk = chunks.setdefault(line.group, _Chunk())
-            if len(chunk.lines) >= MAX_REQUESTS or chunk.size + len(line.body) > MAX_BYTES:
-                await self._create(chunk)
-                chunk = chunks[line.group] = _Chunk()
-            chunk.lines.append(line)
-            chunk.size += len(line.body) + 1
+        for start in range(0, len(todo), _BREATH):
+            some = todo[start : start + _BREATH]
+            await asyncio.sleep(0)
+            if not await self._steering.may_start():
+                return
+            items = await self._unless_stopped(self._entered([trial for _, trial in some]))
+            if items is None:
+                return
+            for (custom_id, trial), item in zip(some, items, strict=True):
+                line = await self._line(custom_id, trial, item)
+                if line is None:
+                    continue
+                chunk = chunks.setdefault(line.group, _Chunk())
+                if len(chunk.lines) >= MAX_REQUESTS or chunk.size + len(line.body) > MAX_BYTES:
+                    await self._create(chunk)
+                    chunk = chunks[line.group] = _Chunk()
+                chunk.lines.append(line)
+                chunk.size += len(line.body) + 1
         for chunk in chunks.values():
             if await self._steering.may_start():
                 await self._create(chunk)
+
+    async def _entered(self, trials: list[Trial]) -> list[Item | None]:
+        """Ask the guards on inputs, which may ask models, for several trials at once."""
+        return await asyncio.gather(*map(self._session.asking.enter, trials))
 
     async def _create(self, chunk: _Chunk) -> None:
         lines = chunk.lines

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bakeoff.errors import BakeoffError
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from bakeoff.gateway import ModelClient, ModelRequest, ModelResponse
     from bakeoff.targets import VariantTarget
 
-__all__ = ["Guards", "guard_problems", "keep_answer", "load_guards"]
+__all__ = ["Entered", "Guards", "guard_problems", "keep_answer", "load_guards"]
 
 _OUTCOMES = {"block": "blocked", "retry": "blocked", "escalate": "escalated"}
 
@@ -42,6 +42,21 @@ class Ask(Protocol):
     async def __call__(self, item: Item, *, attempt: int, feedback: str) -> TargetResult:
         """Return the answer; `attempt` counts from 0, and `feedback` says why the last one was not accepted."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """What the guards on inputs made of an item, before its target is asked."""
+
+    item: Item
+    """As the target is to see it."""
+    verdict: GuardVerdict
+    costs: tuple[float, ...]
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the target must not be asked."""
+        return self.verdict.action != "pass"
 
 
 class Guards:
@@ -58,8 +73,29 @@ class Guards:
         self.redacts = any(guard.spec.action == "redact" for guard in guards)
         """Whether personal data and secrets are to be kept out of everything that is stored."""
 
-    async def answer(self, item: Item, *, variant: str, repeat: int, ask: Ask) -> tuple[Item, TargetResult]:
+    async def enter(self, item: Item, *, variant: str, repeat: int) -> Entered:
+        """Check the inputs of an item, ahead of asking: a batch is filled with what came through."""
+        costs: list[float] = []
+        base = EvaluatorContext(
+            output=None, inputs=item.inputs, metadata=item.metadata, item_id=item.id, variant=variant, repeat=repeat
+        )
+        shown = "\n".join(str(value) for value in item.inputs.values())
+        verdict = await self._check(shown, "input", base, costs)
+        if verdict.is_redacted:
+            item = replace(item, inputs=redact_value(dict(item.inputs)))
+        return Entered(item, verdict, tuple(costs))
+
+    async def answer(
+        self, item: Item, *, variant: str, repeat: int, ask: Ask, entered: Entered | None = None
+    ) -> tuple[Item, TargetResult]:
         """Check the inputs, ask, check the output, and ask again where a guard wants it.
+
+        Args:
+            item: As it stands in the data set.
+            variant: Whose target is asked.
+            repeat: Which of its samples this is.
+            ask: Asks the target.
+            entered: What the guards on inputs said, where they were asked before.
 
         Returns:
             The item as the target saw it, and the answer as it may be stored.
@@ -67,20 +103,17 @@ class Guards:
         Raises:
             TargetError: The target failed.
         """
-        costs: list[float] = []
+        if entered is None:
+            entered = await self.enter(item, variant=variant, repeat=repeat)
+        item, costs = entered.item, list(entered.costs)
+        if entered.is_stopped:
+            stopped = TargetResult(output=None, cost_usd=0.0, attempts=0)
+            return item, self._settled([stopped], entered.verdict, entered.verdict.events, [], costs)
         base = EvaluatorContext(
             output=None, inputs=item.inputs, metadata=item.metadata, item_id=item.id, variant=variant, repeat=repeat
         )
-        shown = "\n".join(str(value) for value in item.inputs.values())
-        entered = await self._check(shown, "input", base, costs)
-        if entered.is_redacted:
-            item = replace(item, inputs=redact_value(dict(item.inputs)))
-            base = replace(base, inputs=item.inputs)
-        if entered.action != "pass":
-            stopped = TargetResult(output=None, cost_usd=0.0, attempts=0)
-            return item, self._settled([stopped], entered, entered.events, [], costs)
         left = max((guard.spec.retries for guard in self._guards if guard.spec.action == "retry"), default=0)
-        events = list(entered.events)
+        events = list(entered.verdict.events)
         tries: list[TargetResult] = []
         feedback = ""
         while True:
@@ -190,9 +223,8 @@ def guard_problems(
         if spec.action == "retry" and recorded:
             message = f"the answers of {recorded[0]!r} are recorded and cannot be asked for again"
             yield message, place, "action", "use `block`, `redact` or `escalate`"
-        if batch and (spec.action == "retry" or spec.side == "input"):
-            what = "cannot ask again" if spec.action == "retry" else "has no guards on inputs"
-            yield f"a batch {what}", place, "action", "set `gateway.mode: live`, or leave this guard out"
+        if batch and spec.action == "retry":
+            yield "a batch cannot ask again", place, "action", "set `gateway.mode: live`, or leave this guard out"
 
 
 def keep_answer(
