@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,14 +12,11 @@ from scipy import stats
 
 from bakeoff.errors import StatsError
 from bakeoff.stats import (
-    adjust,
     bootstrap_means,
     clustered_mean,
     compare,
-    decide,
     encode_clusters,
     infer_kind,
-    smallest_detectable,
     summarize,
     wilson,
 )
@@ -302,135 +298,6 @@ class TestCompareProperties:
         assert d.p_value < 1e-10
         big = compare(np.arange(60.0) * 1e90, np.arange(60.0)[::-1] * 1e90)
         assert big.low < 0 < big.high
-
-
-class TestMissing:
-    def test_bound_holds_whatever_the_missing_scores_were(self):
-        rng = np.random.default_rng(6)
-        a, b = (rng.random(40) < 0.6) * 1.0, (rng.random(40) < 0.5) * 1.0
-        a_seen, b_seen = a.copy(), b.copy()
-        a_seen[:4], b_seen[3:6] = math.nan, math.nan
-        d = compare(a_seen, b_seen)
-        assert (d.n_missing, d.n_items) == (6, 34)
-        low, high = d.missing_bound
-        assert low <= compare(a, b).estimate <= high
-        worst = a_seen.copy(), b_seen.copy()
-        worst[0][np.isnan(worst[0])], worst[1][np.isnan(worst[1])] = 0, 1
-        assert compare(*worst).estimate == pytest.approx(low)
-        assert any("6 of 40" in note for note in d.warnings)
-
-    def test_no_bound_without_limits_or_without_missing(self):
-        assert compare([1.0, 7.0, math.nan], [2.0, 3.0, 1.0]).missing_bound is None
-        assert compare(BINARY_A, BINARY_B).missing_bound is None
-
-    def test_all_missing(self):
-        d = compare([math.nan] * 3, [1, 0, 1])
-        assert math.isnan(d.estimate)
-        assert d.verdict.word == "inconclusive"
-        assert "Not estimable" in d.verdict.because
-        assert d.n_missing == 3
-
-    def test_missing_is_counted_by_variant_and_imbalance_is_named(self):
-        a, b = BINARY_A.copy(), BINARY_B.copy()
-        a[:20], b[18:22] = math.nan, math.nan
-        d = compare(a, b)
-        assert (d.n_missing, d.n_missing_candidate, d.n_missing_baseline) == (22, 20, 4)
-        assert any("more often than the other" in note for note in d.warnings)
-        a[:], b[:] = BINARY_A, BINARY_B
-        a[:10], b[10:20] = math.nan, math.nan
-        assert not any("more often" in note for note in compare(a, b).warnings)
-
-    def test_identical_repeats_are_suspected_to_be_cached(self):
-        copies = np.repeat(BINARY_A[:, None], 3, axis=1)
-        assert any("cache" in note for note in summarize(copies).warnings)
-        assert any("cache" in note for note in compare(copies, copies[::-1]).warnings)
-        real = (np.random.default_rng(1).random((120, 3)) < 0.6) * 1.0
-        assert not summarize(real).warnings
-        assert not any("cache" in note for note in summarize(np.ones((120, 3))).warnings)
-
-    def test_skewed_differences_warn(self):
-        x = np.random.default_rng(2).lognormal(0, 1.5, 40)
-        assert any("skewed" in note for note in compare(x, np.zeros(40)).warnings)
-        assert not compare(NUMBERS_A, NUMBERS_B).warnings
-
-    def test_a_missing_repeat_keeps_the_item(self):
-        d = compare([[1, math.nan], [0, 1]], [[0, 0], [1, 1]])
-        assert (d.n_items, d.n_missing) == (2, 0)
-        assert d.candidate_mean == 0.75
-
-
-class TestDecide:
-    def test_words(self):
-        better = compare(BINARY_A, BINARY_B)
-        assert better.verdict.word == "better"
-        assert compare(BINARY_A, BINARY_B, higher_is_better=False).verdict.word == "worse"
-        assert compare(BINARY_B, BINARY_A).verdict.word == "worse"
-        unclear = compare(BINARY_A[:20], BINARY_B[:20])
-        assert unclear.verdict.word == "inconclusive"
-        assert "items" in unclear.verdict.because
-
-    def test_equivalent_exactly_when_the_90_percent_interval_is_inside(self):
-        rng = np.random.default_rng(7)
-        x = rng.normal(0, 0.2, 200)
-        d = compare(x, np.zeros(200))
-        ninety = compare(x, np.zeros(200), confidence=0.9)
-        edge = max(abs(ninety.low), abs(ninety.high))
-        assert compare(x, np.zeros(200), margin=edge * 1.01).verdict.word == "equivalent"
-        assert compare(x, np.zeros(200), margin=edge * 0.99).verdict.word != "equivalent"
-        assert (d.inner_low, d.inner_high) == pytest.approx((ninety.low, ninety.high))
-        # decide() with another alpha than the interval was made for rescales it, exactly for t intervals.
-        eighty = compare(x, np.zeros(200), confidence=0.8)
-        edge = max(abs(eighty.low), abs(eighty.high))
-        assert decide(d, alpha=0.1, margin=edge * 1.001).word == "equivalent"
-        assert decide(d, alpha=0.1, margin=edge * 0.999).word != "equivalent"
-
-    def test_detectable_but_negligible_is_equivalent_and_says_so(self):
-        x = np.random.default_rng(8).normal(0.01, 0.02, 400)
-        verdict = compare(x, np.zeros(400), margin=0.05).verdict
-        assert verdict.word == "equivalent"
-        assert "detectable" in verdict.because
-
-    def test_correction_decides(self):
-        ds = [compare(BINARY_A, BINARY_B), compare(BINARY_B, BINARY_A)]
-        weak = compare(BINARY_A[:60], BINARY_B[:60])
-        assert weak.p_value == pytest.approx(weak.p_adjusted)
-        corrected = replace(weak, p_adjusted=min(1.0, 30 * weak.p_value))
-        assert decide(corrected).word == "inconclusive"
-        p = adjust([d.p_value for d in ds])
-        assert decide(replace(ds[0], p_adjusted=float(p[0]))).word == "better"
-        assert "after correction" in decide(replace(ds[0], p_adjusted=float(p[0]))).because
-
-    def test_never_better_more_often_than_the_test(self):
-        rng = np.random.default_rng(9)
-        for _ in range(200):
-            a, b = (rng.random(60) < 0.5) * 1.0, (rng.random(60) < 0.5) * 1.0
-            d = compare(a, b)
-            assert (d.verdict.word in ("better", "worse")) == (d.p_value <= 1 - d.confidence)
-
-    def test_borderline_is_named(self):
-        # b = 12, c = 4 of 100: mid-p 0.049, Bonett-Price just includes zero.
-        a, b = [1] * 12 + [0] * 4 + [1] * 84, [0] * 12 + [1] * 4 + [1] * 84
-        verdict = compare(a, b).verdict
-        assert verdict.word == "better"
-        assert "Borderline" in verdict.because
-
-    def test_smallest_detectable_difference_has_the_stated_power(self):
-        rng = np.random.default_rng(10)
-        d = compare(rng.normal(0, 1, 60), np.zeros(60))
-        mde = smallest_detectable(d)
-        true = mde * 1 / (d.se * math.sqrt(60))  # on the scale of the true sd
-        x = rng.normal(true, 1, (4000, 60))
-        t = x.mean(axis=1) / (x.std(axis=1, ddof=1) / math.sqrt(60))
-        assert np.mean(np.abs(t) > stats.t.ppf(0.975, 59)) == pytest.approx(0.8, abs=0.03)
-
-    def test_too_few_discordant_items_are_named(self):
-        d = compare([1, 1, 1, 0, 0], [0, 0, 1, 0, 0])
-        assert any("no result with so few" in note for note in d.warnings)
-
-    @pytest.mark.parametrize("kw", [{"alpha": 0}, {"margin": 0}, {"margin": math.nan}, {"margin": True}])
-    def test_bad_input_is_explained(self, kw):
-        with pytest.raises(StatsError):
-            decide(compare(BINARY_A, BINARY_B), **kw)
 
 
 @given(x=arrays(float, st.integers(0, 8), elements=st.floats(-2, 2) | st.sampled_from([0.0, 1.0, math.nan])))

@@ -12,35 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize, minimize_scalar
 from statsmodels.miscmodels.ordinal_model import OrderedModel
+from tests.stats.reference.known import baseball
 
 from bakeoff.errors import StatsError
 from bakeoff.stats import bradley_terry, elo_scale, swap_consistency
-
-# Agresti (2002), Categorical Data Analysis, table 10.10: American League East 1987; home, away, home wins, away wins.
-# As `baseball` in R BradleyTerry2.
-BASEBALL = """
-Milwaukee Detroit 4 3, Milwaukee Toronto 4 2, Milwaukee NewYork 4 3, Milwaukee Boston 6 1, Milwaukee Cleveland 4 2,
-Milwaukee Baltimore 6 0, Detroit Milwaukee 3 3, Detroit Toronto 4 2, Detroit NewYork 4 3, Detroit Boston 6 0,
-Detroit Cleveland 6 1, Detroit Baltimore 4 3, Toronto Milwaukee 2 5, Toronto Detroit 4 3, Toronto NewYork 2 4,
-Toronto Boston 4 3, Toronto Cleveland 4 2, Toronto Baltimore 6 0, NewYork Milwaukee 3 3, NewYork Detroit 5 1,
-NewYork Toronto 2 5, NewYork Boston 4 3, NewYork Cleveland 4 2, NewYork Baltimore 6 1, Boston Milwaukee 5 1,
-Boston Detroit 2 5, Boston Toronto 3 3, Boston NewYork 4 2, Boston Cleveland 5 2, Boston Baltimore 6 0,
-Cleveland Milwaukee 2 5, Cleveland Detroit 3 3, Cleveland Toronto 3 4, Cleveland NewYork 4 3, Cleveland Boston 4 2,
-Cleveland Baltimore 2 4, Baltimore Milwaukee 2 5, Baltimore Detroit 1 5, Baltimore Toronto 1 6, Baltimore NewYork 2 4,
-Baltimore Boston 1 6, Baltimore Cleveland 3 4
-"""
-
-
-def baseball() -> tuple[list[str], list[str], list[int]]:
-    first, second, outcome = [], [], []
-    for game in BASEBALL.split(","):
-        home, away, won, lost = game.split()
-        for result, count in ((1, int(won)), (0, int(lost))):
-            first += [home] * count
-            second += [away] * count
-            outcome += [result] * count
-    return first, second, outcome
-
 
 # Agresti (2002), section 10.6; R BradleyTerry2 1.1.2:
 # summary(BTm(...)) as in its vignette (Baltimore as reference): estimate, SE.

@@ -40,6 +40,7 @@ C45 = np.array([763, 599, 954, 628, 882, 936, 661, 583, 775, 1000, 940, 619, 972
 C45_M = np.array([768, 591, 971, 661, 888, 931, 668, 583, 838, 1000, 962, 666, 981, 978], float)
 C45_CF = np.array([771, 590, 968, 654, 886, 916, 609, 563, 866, 1000, 965, 614, 975, 946], float)
 C45_M_CF = np.array([798, 569, 967, 657, 898, 931, 685, 625, 875, 1000, 962, 669, 974.9, 970])
+# Dunnett (1955), table 3: blood counts; R multcomp 1.4-22: summary(glht(aov(y ~ g), mcp(g = "Dunnett")))
 BLOOD = {
     "control": [7.40, 8.50, 7.20, 8.24, 9.84, 8.32],
     "drug A": [9.76, 8.80, 7.68, 9.36],
@@ -63,6 +64,8 @@ NILE = [1120, 1160, 963, 1210, 1160, 1160, 813, 1230, 1370, 1140, 995, 935, 1110
         918, 986, 797, 923, 975, 815, 1020, 906, 901, 1170, 912, 746, 919, 718, 714, 740]  # fmt: skip
 # Games of three players: first, second, wins of the first, ties, losses.
 CHESS = [(1, 2, 14, 6, 5), (2, 1, 7, 5, 10), (1, 3, 11, 4, 9), (3, 1, 6, 8, 12), (2, 3, 9, 3, 6), (3, 2, 8, 7, 11)]
+# Agresti (2002), Categorical Data Analysis, table 10.10: American League East 1987; home, away, home wins, away wins.
+# As `baseball` in R BradleyTerry2.
 BASEBALL = """
 Milwaukee Detroit 4 3, Milwaukee Toronto 4 2, Milwaukee NewYork 4 3, Milwaukee Boston 6 1, Milwaukee Cleveland 4 2,
 Milwaukee Baltimore 6 0, Detroit Milwaukee 3 3, Detroit Toronto 4 2, Detroit NewYork 4 3, Detroit Boston 6 0,
