@@ -70,8 +70,10 @@ targets:
   old: {recorded: answers.old}                              # a column or nested field of the data: nothing is called
 ```
 
-Keys come from the environment or from `--env-file FILE`, never from the spec. `${NAME}` in the url and headers of an
-endpoint is read from the environment when the run starts, and never stored.
+Keys come from the environment or from `--env-file FILE`, never from the spec, which is kept with every run: a key in a
+header or an address is refused. `${NAME}` in the url and headers of an endpoint, and in the headers of a model, is read
+from the environment when the run starts, and never stored. An endpoint that points elsewhere (a redirect) is followed
+only where it has no headers and no `${NAME}`.
 
 ## Every key
 

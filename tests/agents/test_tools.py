@@ -264,6 +264,29 @@ components: {schemas: {Change: {type: object, required: [note], properties: {not
         resolve_agent({"model": "m/m", "tools": {"o": {**tool, "operation": "gone"}}}, name="a", base_dir=tmp_path)
 
 
+async def test_an_answer_that_arrives_in_pieces_is_read_to_its_end(tmp_path: Path) -> None:
+    async def slowly(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        for piece in (b"first ", b"second ", b"last"):
+            await answer.write(piece)
+            await asyncio.sleep(0.1)
+        return answer
+
+    app = web.Application()
+    app.router.add_get("/all", slowly)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    (tmp_path / "api.yaml").write_text("openapi: 3.0.0\npaths: {/all: {get: {operationId: all, summary: All.}}}\n")
+    tool = {"openapi": "api.yaml", "operation": "all", "base_url": f"http://127.0.0.1:{runner.addresses[0][1]}"}
+    try:
+        result = await run({"tools": {"o": tool}}, Script([calling(("o", {})), "done"]), base_dir=tmp_path)
+    finally:
+        await runner.cleanup()
+    assert "first second last" in spans(result, "tool")[0]["output"]
+
+
 async def test_an_operation_takes_lists_composed_bodies_and_no_way_out_of_its_path(tmp_path: Path) -> None:
     seen: list[Any] = []
 

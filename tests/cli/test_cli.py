@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bakeoff.cli import main
+from bakeoff.cli._common import console
 from bakeoff.experiments import open_store
 
 HEAVY = ("litellm", "mlflow", "streamlit", "scipy", "statsmodels", "pandas", "duckdb", "plotly", "pydantic", "numpy")
@@ -223,3 +224,30 @@ def test_score_names_an_evaluator_that_cannot_be_read(cli: Cli, given: str) -> N
     printed = cli("score", "latest", "-e", given, code=2)
     assert f"the evaluator {given!r} cannot be read" in printed
     assert "fix: write a name" in printed
+
+
+def test_what_an_error_quotes_cannot_rewrite_the_screen(cli: Cli) -> None:
+    (cli.folder / "e.yaml").write_text('name: x\n"\\e[2J\\e[31mred": 1\n')
+    said = cli("validate", "e.yaml", code=2)
+    assert "unknown key" in said
+    assert "\x1b" not in said
+
+
+@pytest.mark.parametrize("stderr", [False, True])
+def test_plain_text_cannot_rewrite_the_screen(stderr: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    console(stderr=stderr).print("stopped: \x1b]0;owned\x07\x1b[2Jhello", soft_wrap=True)
+    printed = capsys.readouterr()
+    assert "hello" in printed.out + printed.err
+    assert not {"\x1b", "\x07"} & set(printed.out + printed.err)
+
+
+def test_when_every_trial_fails_the_way_out_is_said(cli: Cli) -> None:
+    (cli.folder / "e.yaml").write_text(
+        "name: x\ndataset: {rows: [{id: a, q: '1', expected: '1'}]}\nprompts: {p: '{{ q }}'}\n"
+        "models: {m: {model: openai/m, api_base: 'http://127.0.0.1:9/v1'}}\nevaluators: [contains]\n"
+        "limits: {attempts: 1}\nmlflow: false\n"
+    )
+    said = " ".join(cli("run", "e.yaml", "--no-report", code=4).split())
+    assert "no connection at http://127.0.0.1:9" in said
+    assert "Fix: check that it is up, the address, and any proxy" in said
+    assert f"bakeoff resume {open_store(cli.store).resolve('latest')} --retry-errors" in said

@@ -302,3 +302,52 @@ def test_a_guard_without_a_key_is_said_too(tmp_path: Path) -> None:
     )
     (found,) = problems(tmp_path, GOOD + guard, env={})
     assert "guards.0: the model 'openai/gpt-5-mini' needs the environment variable OPENAI_API_KEY" in found
+
+
+KEY = "sk-abcdefghijklmnop1234567890"
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("{model: openai/m, headers: {Authorization: Bearer %s}}", "headers.Authorization: a key stands here"),
+        ("{model: openai/m, headers: {X-Team: %s}}", "headers.X-Team: a key stands here"),
+        ("{model: openai/m, api_base: 'https://bob:%s@host/v1'}", "api_base: a name and password stand in the address"),
+        ("{model: openai/m, api_key: %s}", "unknown key 'api_key'\n    fix: keys come from the environment"),
+        ("{model: openai/m, api_key_env: %s}", "api_key_env: must be the name of an environment variable, not the key"),
+    ],
+)
+def test_a_key_written_into_the_file_is_refused_and_not_repeated(tmp_path: Path, model: str, said: str) -> None:
+    found = problems(tmp_path, GOOD.replace("small: sim/small", f"small: {model % KEY}"), check_keys=False)
+    assert len(found) == 1
+    assert "experiment.yaml:11: models.small" in found[0]
+    assert said in found[0]
+    assert "fix: " in found[0]
+    assert KEY not in found[0]
+
+
+def test_a_key_in_the_headers_of_an_endpoint_or_judge_is_refused(tmp_path: Path) -> None:
+    target = f"targets:\n  e: {{http: {{url: 'http://h', headers: {{x-api-key: {KEY}}}}}}}\n"
+    found = problems(tmp_path, GOOD + target + "variants: {e: {target: e}}\n")
+    assert [text.partition(": a key")[0] for text in found] == ["experiment.yaml:15: targets.e.http.headers.x-api-key"]
+
+
+def test_a_header_may_name_a_variable_which_must_be_set(tmp_path: Path) -> None:
+    text = GOOD.replace("small: sim/small", "small: {model: ollama/m, headers: {Authorization: 'Basic ${SHOP_LOGIN}'}}")
+    assert "needs the environment variable SHOP_LOGIN, which is not set" in problems(tmp_path, text, env={})[0]
+    load_experiment(write(tmp_path, text), env={"SHOP_LOGIN": "abc"})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("sim/small", "{model: openai/m, base_url: 'http://h'}", "fix: did you mean 'api_base'?"),
+        ("sim/small", "{model: openai/m, api_base: 'localhost:8000/v1'}", "fix: write http://localhost:8000/v1"),
+        ("evaluators:", "variants:\n  v: {prompt: terse, temprature: 1}\nevaluators:", "did you mean 'temperature'?"),
+        ("  rows:", "  file: x.csv\n  rows:", "fix: did you mean 'path'?"),
+    ],
+)
+def test_words_of_other_tools_and_slips_are_understood(tmp_path: Path, old: str, new: str, said: str) -> None:
+    found = problems(tmp_path, GOOD.replace(old, new), check_keys=False)
+    assert len(found) == 1
+    assert said in found[0]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bakeoff.errors import ProviderError
-from bakeoff.gateway import GatewaySpec, LimitsSpec, ModelRequest
+from bakeoff.gateway import GatewaySpec, LimitsSpec, ModelRequest, Secrets
+from bakeoff.gateway._http import Call, HttpSession
 from bakeoff.gateway._sse import EventDecoder
 from bakeoff.gateway._transport import Transport, open_transport
 
@@ -40,6 +43,7 @@ class RawServer:
     def __init__(self) -> None:
         self.behaviour: Behaviour = self.fine
         self.requests = 0
+        self.heads: list[bytes] = []
         self.connections = 0
         self.url = ""
 
@@ -54,6 +58,7 @@ class RawServer:
                 length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
                 await reader.readexactly(length)
                 self.requests += 1
+                self.heads.append(head)
                 await self.behaviour(writer)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -277,6 +282,45 @@ async def test_a_redirect_is_not_followed_with_the_key(server: RawServer, transp
     assert (error.kind, error.status) == ("bad_response", 307)
     assert "it points to http://127.0.0.1:9\n" in str(error)
     assert "set `api_base`" in str(error)
+
+
+@pytest.mark.parametrize("route", ["direct", "litellm"])
+async def test_a_header_is_filled_from_the_environment(route: str, server: RawServer) -> None:
+    env = {"OPENAI_API_KEY": KEY, "SHOP_LOGIN": "tiger-and-lamb"}
+    opened = open_transport(GatewaySpec.model_validate({"route": route}), LimitsSpec(), env=env)
+    asked = replace(request(server), headers={"X-Login": "Basic ${SHOP_LOGIN}"})
+    await opened.send(asked)
+    assert b"x-login: basic tiger-and-lamb" in server.heads[-1].lower()
+    with pytest.raises(ProviderError, match="a header needs NOT_THERE, which is not set") as caught:
+        await opened.send(replace(asked, headers={"X-Login": "${NOT_THERE}"}))
+    assert caught.value.kind == "auth"
+    assert len(server.heads) == 1
+    await opened.aclose()
+
+
+async def test_a_web_page_instead_of_an_answer_says_where_to_look(server: RawServer, transport: Transport) -> None:
+    async def page(writer: Writer) -> None:
+        writer.write(whole(b"<html><body>Sign in</body></html>"))
+
+    server.behaviour = page
+    assert "fix: a web page came instead of an answer: check `api_base`" in str(await failure(transport, server))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+async def test_an_endless_answer_does_not_fill_the_memory(packed: bool, server: RawServer) -> None:
+    body = gzip.compress(b"a" * 30_000_000) if packed else b"a" * 2_000_000
+    extra = b"Content-Encoding: gzip" if packed else b"X-Plain: 1"
+
+    async def flood(writer: Writer) -> None:
+        writer.write(whole(body, extra))
+
+    server.behaviour = flood
+    http = HttpSession(LimitsSpec(), secrets=Secrets({}), most_bytes=1_000_000)
+    with pytest.raises(ProviderError, match="answered with more than 1,000,000 bytes, which begin with: 'aaa"):
+        await http.post(Call("openai/m", server.url, {}, b"{}"))
+    server.behaviour = server.fine
+    assert b"choices" in await http.post(Call("openai/m", server.url, {}, b"{}"))
+    await http.aclose()
 
 
 async def test_a_cancelled_call_frees_its_connection(server: RawServer, transport: Transport) -> None:

@@ -112,7 +112,14 @@ def _console_class() -> type[Console]:
     from typing_extensions import override
 
     class PatientConsole(console.Console):
-        """Goes on without a reader: `bakeoff run spec.yaml | head` still writes its report and obeys its gate."""
+        """Goes on without a reader: `bakeoff run spec.yaml | head` still writes its report and obeys its gate.
+
+        Text that it is given plainly never moves the cursor: it may quote what a model or a file said.
+        """
+
+        @override
+        def render_str(self, text: str, **options: Any) -> Text:
+            return super().render_str(printable(text), **options)
 
         @override
         def on_broken_pipe(self) -> None:
@@ -140,14 +147,14 @@ def echo(text: str, *, end: str = "\n", stderr: bool = False) -> None:
 
 
 def tell_error(error: BaseException | str) -> None:
-    """Say an error in one message; several problems are separated by their places."""
+    """Say an error in one message; several problems are separated by their places. What it quotes moves no cursor."""
     if isinstance(error, OSError) and not isinstance(error, BakeoffError):
         where = f"{str(error.filename)!r}: " if error.filename else "writing or reading failed: "
         error = f"{where}{error.strerror or error}"
     stream = sys.stderr
     red, plain = ("\033[1;31m", "\033[0m") if stream.isatty() and not _wants_plain() else ("", "")
     with contextlib.suppress(OSError):  # nobody listens, or the disk is full; the exit code still says it
-        stream.write(f"{red}error:{plain} {str(error).encode('utf-8', 'replace').decode()}\n")
+        stream.write(f"{red}error:{plain} {printable(str(error).encode('utf-8', 'replace').decode())}\n")
         stream.flush()
 
 

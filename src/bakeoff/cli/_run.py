@@ -118,7 +118,9 @@ def _go(
     manifest = _execute(experiment, store, resume=resume, retry_errors=retry_errors, quiet=quiet)
     written = _finish(experiment, store, manifest, report=report, mlflow=mlflow, quiet=quiet)
     if manifest.counts.get("trials") and manifest.counts["failed"] == manifest.counts["trials"]:
-        console(stderr=True).print("every trial failed; mend the cause, then: bakeoff resume --retry-errors")
+        console(stderr=True).print(
+            f"every trial failed; mend the cause, then: bakeoff resume {manifest.run_id} --retry-errors", soft_wrap=True
+        )
         raise typer.Exit(4)
     if manifest.counts.get("unscored") and any(map(models_asked, experiment.evaluators)):
         told = f"{manifest.counts['unscored']:,} scores are missing; if a judge was the cause, ask it again with: "

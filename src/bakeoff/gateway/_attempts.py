@@ -140,8 +140,9 @@ class Attempts:
 
 def _with_note(error: ProviderError, note: str) -> ProviderError:
     """Return the same error with a note on why it was not tried again."""
+    said, mark, fix = str(error).partition("\n    fix: ")
     return ProviderError(
-        f"{error} ({note})",
+        f"{said} ({note}){mark}{fix}",
         kind=error.kind,
         retryable=error.retryable,
         retry_after_s=error.retry_after_s,

@@ -19,7 +19,7 @@ from bakeoff.errors import ProviderError
 from bakeoff.gateway._batch_wire import AnthropicWire, BatchState, OpenAIWire, RawAnswer, Wire
 from bakeoff.gateway._budget import Reservation
 from bakeoff.gateway._errors import Secrets, from_status
-from bakeoff.gateway._http import Call, HttpSession
+from bakeoff.gateway._http import LARGEST_FILE, Call, HttpSession
 from bakeoff.gateway._pricing import BATCH_PRICE
 from bakeoff.gateway._providers import has_batches, split_model
 from bakeoff.gateway._retry import RetryPolicy
@@ -113,7 +113,7 @@ class Batches:
         self._on_answer = on_answer
         self._secrets = Secrets(env)
         patient = limits.model_copy(update={"timeout_s": max(limits.timeout_s, _TRANSFER_S)})
-        self._http = HttpSession(patient, secrets=self._secrets)
+        self._http = HttpSession(patient, secrets=self._secrets, most_bytes=LARGEST_FILE)
         self._route = DirectTransport(gateway, limits, env=env, http=_Tape(limits, secrets=self._secrets))
         self._retry = RetryPolicy(
             attempts=limits.attempts,

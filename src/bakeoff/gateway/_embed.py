@@ -310,6 +310,7 @@ def direct_call(request: ModelRequest, endpoint: str, body: Mapping[str, Any], *
         ProviderError: The address or the key is missing.
     """
     from bakeoff.gateway._http import Call
+    from bakeoff.gateway._providers import sent_headers
     from bakeoff.gateway._route_litellm import call_arguments
     from bakeoff.gateway._wire_openai import provider_address
 
@@ -319,7 +320,7 @@ def direct_call(request: ModelRequest, endpoint: str, body: Mapping[str, Any], *
         "Content-Type": "application/json",
         "Accept": "application/json",
         "Authorization": f"Bearer {arguments.get('api_key') or 'none'}",
-        **request.headers,
+        **sent_headers(request.model, request.headers, env),
     }
     return Call(request.model, f"{base.rstrip('/')}/{endpoint}", headers, _dumps(body))
 

@@ -255,13 +255,16 @@ def connection_error(model: str, error: BaseException, secrets: Secrets, *, wher
     """Build the error for a connection that could not be made, or broke."""
     said = _SSL.sub("", secrets.redact(str(error) or type(error).__name__))[:_LONGEST_MESSAGE]
     place = f" at {where}" if where else ""
-    return ProviderError(f"{model!r}: no connection{place}: {said}", kind="connection", retryable=True)
+    hint = "check that it is up, the address, and any proxy (HTTPS_PROXY, NO_PROXY)"
+    return ProviderError(f"{model!r}: no connection{place}: {said}\n    fix: {hint}", kind="connection", retryable=True)
 
 
 def bad_response(model: str, what: str, body: str, secrets: Secrets, *, status: int | None = None) -> ProviderError:
     """Build the error for an answer that cannot be read; `what` says why, the start of `body` is quoted."""
     start = secrets.redact(" ".join(body[:400].split()))[:200]
     message = f"{model!r} answered with {what}: {start!r}"
+    if start.lstrip().startswith("<"):
+        message += "\n    fix: a web page came instead of an answer: check `api_base`, and any proxy on the way"
     return ProviderError(message, kind="bad_response", retryable=True, status=status)
 
 
@@ -293,6 +296,11 @@ def _is_timeout(names: list[str]) -> bool:
 def refused_before(error: BaseException, *, model: str, secrets: Secrets) -> ProviderError:
     """Translate what LiteLLM raised before anything was sent: a parameter or a provider that it does not know."""
     said = " ".join(secrets.redact(str(error)).split())[:_LONGEST_MESSAGE].removeprefix("litellm.")
+    if "LLM Provider NOT provided" in said:
+        provider, slash, _ = model.partition("/")
+        unknown = f"{provider!r} is no provider that is known" if slash else "no provider is known for that name"
+        fix = "write PROVIDER/MODEL, for instance openai/gpt-4o-mini, ollama/llama3.2 or anthropic/..."
+        return ProviderError(f"{model!r} was not called: {unknown}\n    fix: {fix}", kind="bad_request")
     _, _, reason = said.partition(": ")
     message = f"{model!r} was not called: {reason or said}"
     return ProviderError(f"{message}\n    fix: change the model or its parameters", kind="bad_request")

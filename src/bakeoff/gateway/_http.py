@@ -13,7 +13,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
-from bakeoff.gateway._errors import connection_error, from_status, timeout_error
+from bakeoff.gateway._errors import bad_response, connection_error, from_status, timeout_error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -21,11 +21,14 @@ if TYPE_CHECKING:
     from bakeoff.gateway._config import LimitsSpec
     from bakeoff.gateway._errors import Secrets
 
-__all__ = ["Call", "HttpSession"]
+__all__ = ["LARGEST_FILE", "Call", "HttpSession"]
 
 _KEEP_ALIVE_S = 30.0
 _DNS_CACHE_S = 300
 _LARGEST_ERROR_BODY = 64 * 1024
+LARGEST_ANSWER = 256 * 1024 * 1024
+"""Two thousand embeddings of the widest model are half of it."""
+LARGEST_FILE = 4 * 1024**3
 
 
 @dataclass(slots=True)
@@ -55,9 +58,11 @@ class HttpSession:
     Args:
         limits: Time limits.
         secrets: What must not appear in a message.
+        most_bytes: Longest body, unpacked, that is read whole.
     """
 
-    def __init__(self, limits: LimitsSpec, *, secrets: Secrets) -> None:
+    def __init__(self, limits: LimitsSpec, *, secrets: Secrets, most_bytes: int = LARGEST_ANSWER) -> None:
+        self._most_bytes = most_bytes
         self._limits = limits
         self._secrets = secrets
         self._session: aiohttp.ClientSession | None = None
@@ -73,7 +78,7 @@ class HttpSession:
         call.started = time.perf_counter()
         try:
             async with self._request(call) as response:
-                body = await response.read()
+                body = await self._whole(call, response)
                 call.status, call.response_headers = response.status, response.headers
         except TimeoutError as error:
             raise self._timeout(call, error) from None
@@ -82,6 +87,20 @@ class HttpSession:
         if call.status != 200 and not 200 <= call.status < 300:
             raise self._refused(call, body)
         return body
+
+    async def _whole(self, call: Call, response: aiohttp.ClientResponse) -> bytes:
+        """Read a body, packed or not, up to the limit: a server gone mad must not fill the memory."""
+        length = response.content_length
+        if length is not None and length <= self._most_bytes and "Content-Encoding" not in response.headers:
+            return await response.read()
+        body = bytearray()
+        async for piece in response.content.iter_any():
+            body += piece
+            if len(body) > self._most_bytes:
+                response.close()
+                what = f"more than {self._most_bytes:,} bytes, which begin with"
+                raise bad_response(call.model, what, body[:400].decode("utf-8", "replace"), self._secrets)
+        return bytes(body)
 
     async def stream(self, call: Call) -> AsyncGenerator[bytes]:
         """Post and yield the body of a successful answer piece by piece, as it comes.

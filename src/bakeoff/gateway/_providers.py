@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from bakeoff.errors import ProviderError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["find_key", "has_batches", "is_local", "missing_env", "missing_key", "required_env", "split_model"]
+__all__ = [
+    "find_key",
+    "has_batches",
+    "is_local",
+    "missing_env",
+    "missing_key",
+    "required_env",
+    "sent_headers",
+    "split_model",
+]
 
 _KEYS: dict[str, tuple[str, ...]] = {
     # The first is the one that messages name; the others are accepted as well.
@@ -221,3 +233,30 @@ def find_key(model: str, env: Mapping[str, str], *, api_key_env: str | None = No
         if value:
             return value
     return None
+
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def sent_headers(model: str, headers: Mapping[str, str], env: Mapping[str, str]) -> dict[str, str]:
+    """Return headers as they are sent: `${NAME}` is read from the environment, so that no key stands in a spec.
+
+    Raises:
+        ProviderError: A variable is not set.
+
+    Examples:
+        >>> sent_headers("openai/m", {"X-Key": "Basic ${LOGIN}", "X-Team": "red"}, {"LOGIN": "abc"})
+        {'X-Key': 'Basic abc', 'X-Team': 'red'}
+    """
+
+    def value(match: re.Match[str]) -> str:
+        found = env.get(match[1])
+        if not found:
+            raise ProviderError(
+                f"{model!r} was not called: a header needs {match[1]}, which is not set\n"
+                f"    fix: export {match[1]}=..., or put it in a file and name that with --env-file",
+                kind="auth",
+            )
+        return found
+
+    return {name: _VARIABLE.sub(value, text) for name, text in headers.items()}

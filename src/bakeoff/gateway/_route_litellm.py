@@ -12,7 +12,7 @@ from bakeoff.gateway._answer import StreamDraft, UnreadableError, complete_draft
 from bakeoff.gateway._errors import Secrets, bad_response, from_litellm, rate_limit_headers, timeout_error
 from bakeoff.gateway._litellm import close_litellm, load_litellm
 from bakeoff.gateway._pricing import price_of
-from bakeoff.gateway._providers import find_key, missing_key, required_env
+from bakeoff.gateway._providers import find_key, missing_key, required_env, sent_headers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -98,7 +98,7 @@ def call_arguments(request: ModelRequest, *, env: Mapping[str, str], timeout_s: 
     elif request.api_base is not None and request.model.startswith("openai/"):
         arguments["api_key"] = "none"  # a server of your own wants no key, but the OpenAI client does
     if request.headers:
-        arguments["extra_headers"] = dict(request.headers)
+        arguments["extra_headers"] = sent_headers(request.model, request.headers, env)
     if request.stream and not unstreamed(request.model):
         arguments["stream"] = True
         arguments.setdefault("stream_options", {"include_usage": True})

@@ -14,7 +14,7 @@ import orjson
 
 from bakeoff.errors import ProviderError
 from bakeoff.gateway._pricing import mode_of
-from bakeoff.gateway._providers import find_key, missing_key, split_model
+from bakeoff.gateway._providers import find_key, missing_key, sent_headers, split_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -164,7 +164,7 @@ def openai_plan(request: ModelRequest, env: Mapping[str, str]) -> OpenAIPlan | N
         organization = env.get("OPENAI_ORGANIZATION") or env.get("OPENAI_ORG_ID")
         headers |= {"OpenAI-Organization": organization} if organization else {}
         headers |= {"OpenAI-Project": env["OPENAI_PROJECT_ID"]} if env.get("OPENAI_PROJECT_ID") else {}
-    headers |= dict(request.headers)
+    headers |= sent_headers(request.model, request.headers, env)
     fixed: dict[str, Any] = {"model": model, **{key: value for key, value in request.params.items() if key != "sim"}}
     fixed |= dict(provider.extra)
     if request.stream:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -114,9 +115,12 @@ def resolve_variant(
     params |= {key.removeprefix("params."): value for key, value in extra.items()}
     unused = [key for key in rest if key not in MODEL_PARAMS and key not in values and key not in extra]
     if unused:
+        known = [*MODEL_PARAMS, *prompt.variables, "prompt", "model", "target"]
+        near = difflib.get_close_matches(unused[0], known, n=1, cutoff=0.7)
         raise SpecError(
             f"variant {name!r}: nothing uses {', '.join(map(repr, unused))}; a factor is `prompt`, `model`, `target`, "
             f"a model parameter ({', '.join(sorted(MODEL_PARAMS)[:6])}, ...), `params.NAME`, or a prompt's variable"
+            + (f"\n    fix: did you mean {near[0]!r}?" if near else "")
         )
     return VariantTarget(
         name=name, levels=levels, spec=spec, prompt=prompt, model=model, params=params, template_values=values

@@ -27,6 +27,7 @@ class ModelSpec(_Section):
     api_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     """Name of the environment variable with the key, when it is not the provider's usual one."""
     headers: dict[str, str] = Field(default_factory=dict)
+    """`${NAME}` in a value is read from the environment when the call is made: no key stands in the file."""
     stream: bool = False
     temperature: _Temperature | None = None
     top_p: _Share | None = None

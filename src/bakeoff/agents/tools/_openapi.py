@@ -126,7 +126,10 @@ class OpenApiTool:
                 json=dict(by_place["body"]) or None,
             ) as answer,
         ):
-            text = (await answer.content.read(_MOST_BYTES)).decode("utf-8", "replace")
+            raw = bytearray()
+            while len(raw) < _MOST_BYTES and (piece := await answer.content.read(_MOST_BYTES - len(raw))):
+                raw += piece  # a single read gives what has arrived so far
+            text = raw.decode("utf-8", "replace")
             if answer.status >= 400:
                 raise ToolProblem(f"HTTP {answer.status}: {text[:500]}")
             return text

@@ -126,7 +126,9 @@ def _failure(resources: Sequence[Resources]) -> str:
     if not trials or failed < trials:
         return ""
     samples = [message for entry in resources for message in entry.error_samples.values() if message]
-    return f"No answer: every trial failed. {samples[0].splitlines()[0][:300] if samples else ''}".strip()
+    what, _, fix = (samples[0] if samples else "").partition("\n    fix: ")
+    said = f"No answer: every trial failed. {what.splitlines()[0][:300] if what else ''}".strip()
+    return f"{said.rstrip('.')}. Fix: {fix.splitlines()[0][:300]}." if fix else said
 
 
 def _with_primary(manifest: Manifest, found: Sequence[str], asked: str | None) -> Manifest:

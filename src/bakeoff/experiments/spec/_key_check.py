@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from bakeoff.errors import BakeoffError, SpecError
 from bakeoff.evaluators import models_asked
+from bakeoff.experiments.spec._kept_keys import variables_of
 from bakeoff.gateway import missing_env, price_of
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def model_keys(
         except SpecError as error:
             adopt(error, *key)
             continue
+        missing += [name for name in variables_of(model.headers) if not env.get(name)]
         for name in missing:
             if name not in said:
                 said.add(name)

@@ -14,6 +14,7 @@ from bakeoff.errors import BakeoffError, SpecError, SpecProblem, StatsError
 from bakeoff.evaluators import load_evaluator, tools_missing
 from bakeoff.experiments.spec._batch_check import batch_problems
 from bakeoff.experiments.spec._guards import guard_problems, load_guards
+from bakeoff.experiments.spec._kept_keys import address_problems
 from bakeoff.experiments.spec._key_check import judge_keys, missing_names, model_keys
 from bakeoff.experiments.spec._parse import rest_of, validate
 from bakeoff.experiments.spec._spec import ExperimentSpec
@@ -121,6 +122,8 @@ def load_experiment(
     guards = loader.guards(variants)
     loader.check_analysis(variants, found)
     loader.check_batch(variants)
+    for problem in address_problems(spec):
+        loader.add(problem.message, *problem.key.split("."), fix=problem.fix)
     dataset = loader.dataset(cache_dir, data, variants)
     loader.check_method(found)
     loader.check_targets(os.environ if env is None else env, callables or {})

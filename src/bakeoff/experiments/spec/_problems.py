@@ -19,6 +19,20 @@ if TYPE_CHECKING:
 __all__ = ["problems_of"]
 
 _MAX_SHOWN = 120
+_OTHER_WORDS = {
+    "api_key": "api_key_env",
+    "base_url": "api_base",
+    "endpoint": "api_base",
+    "file": "path",
+    "metrics": "evaluators",
+    "scorers": "evaluators",
+    "tests": "dataset",
+    "data": "dataset",
+    "providers": "models",
+    "retries": "attempts",
+    "timeout": "timeout_s",
+}
+"""What other tools call a key, where no key here is spelt like it."""
 
 
 def problems_of(error: ValidationError, document: Document, model: type[BaseModel]) -> list[SpecProblem]:
@@ -52,7 +66,12 @@ def _problem(detail: ErrorDetails, key: Key, document: Document, model: type[Bas
     if kind == "extra_forbidden":
         allowed = _fields_at(model, key[:-1])
         near = difflib.get_close_matches(str(key[-1]), allowed, n=1, cutoff=0.6)
+        meant = _OTHER_WORDS.get(str(key[-1]))
+        if meant in allowed:
+            near = [meant]
         fix = f"did you mean {near[0]!r}?" if near else f"allowed here: {', '.join(allowed)}"
+        if meant == "api_key_env":
+            fix = "keys come from the environment: export OPENAI_API_KEY=..., or name another variable in `api_key_env`"
         return SpecProblem(f"unknown key {key[-1]!r}", key=dotted, file=document.file, line=line, fix=fix)
     if kind == "missing":
         return SpecProblem("is missing", key=dotted, file=document.file, line=line, fix=f"add `{key[-1]}:`")
@@ -61,6 +80,9 @@ def _problem(detail: ErrorDetails, key: Key, document: Document, model: type[Bas
     is_container = isinstance(value, (dict, list))
     shown = "" if is_container and len(repr(value)) > _MAX_SHOWN else f", got {_short(value)}"
     message, fix = _plainly(kind, message, key, value, model)
+    if key and key[-1] == "api_key_env":  # what stands there by mistake is the key itself
+        message, shown = "must be the name of an environment variable, not the key itself", ""
+        fix = "export NAME=... and write NAME here"
     if kind == "string_pattern_mismatch" and key == ("name",):
         message, fix = 'must be a short name without / \\ : * ? " < > |', "use words and hyphens"
     return SpecProblem(message + shown, key=dotted, file=document.file, line=line, fix=fix)
