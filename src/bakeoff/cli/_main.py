@@ -24,9 +24,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a character that the terminal lacks is no reason to fail
             stream.reconfigure(errors="backslashreplace")
-    from bakeoff.cli._app import app
-
     try:
+        from bakeoff.cli._app import app
+
         code = app(args=arguments, prog_name="bakeoff", standalone_mode=False)
     except BakeoffError as error:
         tell_error(error)
