@@ -39,6 +39,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             raise
         tell_error(error)
         sys.exit(4)
+    except MemoryError:
+        tell_error("the memory is used up\n    fix: work on a part of the data (`--limit N`, or `limit:` in the file)")
+        sys.exit(4)
     except Exception as error:
         import typer
 
