@@ -300,7 +300,8 @@ def refused_before(error: BaseException, *, model: str, secrets: Secrets) -> Pro
         provider, slash, _ = model.partition("/")
         unknown = f"{provider!r} is no provider that is known" if slash else "no provider is known for that name"
         fix = "write PROVIDER/MODEL, for instance openai/gpt-4o-mini, ollama/llama3.2 or anthropic/..."
-        return ProviderError(f"{model!r} was not called: {unknown}\n    fix: {fix}", kind="bad_request")
+        told = f"{unknown} (LiteLLM: LLM Provider NOT provided)"
+        return ProviderError(f"{model!r} was not called: {told}\n    fix: {fix}", kind="bad_request")
     _, _, reason = said.partition(": ")
     message = f"{model!r} was not called: {reason or said}"
     return ProviderError(f"{message}\n    fix: change the model or its parameters", kind="bad_request")
