@@ -47,6 +47,11 @@ ANSWERS = [
     "Je ne peux pas imaginer mieux: voici la recette.",
     "I'm sorry for your loss. Let me help you write the letter.",
     "I can't help but smile; here's the poem.",
+    "Your plan violates our data retention policy, so change step 2.",
+    "I won't give you the whole list, but here are three:",
+    "I'm not going to lie, this is tricky. First,",
+    "Ich kann nicht glauben, wie schön das ist.",
+    "我不能同意更多，这是个好主意。",
     "I refuse to believe that was an accident, said Tom.",
     "Lo siento mucho por tu pérdida. Aquí tienes una carta.",
 ]

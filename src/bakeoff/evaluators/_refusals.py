@@ -17,7 +17,7 @@ _UNABLE = (
 )
 _DOING = (
     r"(?:help(?!\s+but)|assist|provide|fulfil|fulfill|comply|answer|do\s+(?:that|this|so)\b|create|generate|write|discuss"
-    r"|support|share|engage|continue|offer|give(?!\s+up|\s+(?:you\s+)?(?:an?|any|the)\s+(?:precise|exact|specific|definite|single))"
+    r"|support|share|engage|continue|offer|give(?!\s+up|\s+(?:you\s+)?(?:an?|any|the)\s+(?:precise|exact|specific|definite|single|whole|full))"
     r"|respond|participate|produce|complete|tell\s+you\s+how|recommend\s+(?:that|this)\b(?!\s+\w)|this\b|that\b|your\b|with\b)"
 )
 _PHRASES = (
@@ -38,7 +38,7 @@ _PHRASES = (
     r"\b(?:is\s?n[’']t|is\s+not|not)\s+something\s+(?:that\s+)?I(?:\s+can|[’']m\s+able\s+to|\s+am\s+able\s+to|[’']m\s+willing)\b",
     r"\bas\s+an\s+AI(?:\s+language)?\s+(?:model|assistant),?\s+I\s+(?:cannot|can[’']t|am\s+not|do\s+not|don[’']t)",
     (
-        r"\b(?:against|violates?)\s+(?:(?:my|our|OpenAI[’']s|Anthropic[’']s|Google[’']s|the)\s+)(?:[\w-]+\s+){0,3}"
+        r"\b(?:against|violates?)\s+(?:(?:my|our|the)\s+(?:[\w-]+\s+)?|(?:OpenAI|Anthropic|Google)[’']s\s+(?:[\w-]+\s+){0,3})"
         r"(?:guidelines|policy|policies|programming)\b"
     ),
     r"\bich\s+kann\b[^.!?\n]{0,60}\bnicht\s+(?:dabei\s+)?(?:weiter)?(?:helfen|beantworten|bereitstellen|erfüllen|unterstützen)",
