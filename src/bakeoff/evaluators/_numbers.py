@@ -33,6 +33,7 @@ def _number_pattern(point: str) -> re.Pattern[str]:
         grouped += r"|\d{1,2}(?:,\d{2}){1,8},\d{3}(?!\d)"  # 12,34,567 as in India
     mark = re.escape(point)
     return re.compile(
+        rf"(?=[\dNnMm.\\¼½¾⅐-⅞{_MINUS}+])"  # most characters begin no number, and are passed over at once
         rf"(?:(?<![\w)\]])(?P<sign>[{_MINUS}+])(?:{_CURRENCY})?|(?<!\w)(?P<said>[Nn]egative|[Mm]inus)\s(?:{_CURRENCY})?)?"
         r"(?P<number>"
         r"(?:(?<![\w.])(?P<tex_whole>\d{1,4})\s?)?\\[dt]?frac\s?(?:\{\s?(?P<tex_sign>-?)(?P<tex_top>\d{1,9})\s?\}\s?\{\s?(?P<tex_under>\d{1,9})\s?\}"

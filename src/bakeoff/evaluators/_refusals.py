@@ -61,6 +61,13 @@ _PHRASES = (
     r"(?:извините|простите|к\s+сожалению)[^.!?\n]{0,30}\bне\s+могу\b|\bя\s+не\s+могу\s+(?:помочь|предоставить|выполнить|ответить)",
 )
 _REFUSAL = re.compile("|".join(_PHRASES), re.IGNORECASE)
+_HINTS = (
+    "n't", "n’t", "not", "cant", "wont", "sorry", "afraid", "unable", "declin", "refuse", "against", "violat", "nicht",
+    "ne ", "no puedo", "não", "non ", "niet", "不能", "无法", "無法", "没办法", "不便", "せん", "かねます",
+    "죄송", "미안",
+    "не могу",
+)  # fmt: skip
+"""One of these is in every phrase; most answers have none, and are done with at once."""
 
 
 def find_refusal(text: str) -> str | None:
@@ -70,7 +77,11 @@ def find_refusal(text: str) -> str | None:
         >>> find_refusal("Lo siento, pero no puedo ayudarte con eso.")
         'Lo siento, pero no puedo'
     """
-    found = _REFUSAL.search(text[:_LOOKED_AT])
+    text = text[:_LOOKED_AT]
+    lower = re.sub(r"\s+", " ", text.lower())
+    if not any(hint in lower for hint in _HINTS):
+        return None
+    found = _REFUSAL.search(text)
     return None if found is None else found.group()
 
 
