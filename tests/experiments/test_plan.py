@@ -174,3 +174,29 @@ def test_weighted_items_are_planned_as_what_they_are_worth(store: LocalStore) ->
     assert f"100 are worth about {worth} equal ones" in found.sentence
     assert found.detectable == pytest.approx(plan(store, arithmetic(worth)).detectable, nan_ok=True)
     assert "equal ones" not in plan(store, weighted([3] * 100)).sentence
+
+
+def test_judging_is_in_the_forecast(store: LocalStore) -> None:
+    """Three votes on each of two answers to five items at 10 and 100 USD a million tokens, reckoned by hand."""
+    judge = {"model": "openai/judge", "samples": 3, "temperature": 1.0, "question": "Is it good?", "max_tokens": 50}
+    pair = {"model": "openai/judge", "threshold": 0.5}
+    spec = arithmetic(
+        5,
+        evaluators=[
+            "contains",
+            {"judge": {"name": "good", **judge}},
+            {"all": [{"pairwise": pair}]},
+        ],
+        gateway={"prices": {"openai/judge": {"input_usd": 10, "output_usd": 100}}},
+    )
+    without = plan(store, {**spec, "evaluators": ["contains"]})
+    whole = plan(store, spec)
+    good, better = whole.judges
+    assert (good.metric, good.model, good.calls, good.output_tokens) == ("good", "openai/judge", 30, 30 * 50)
+    assert good.cost_usd == pytest.approx((10 * good.input_tokens + 100 * good.output_tokens) / 1e6, rel=0.01)
+    assert better.calls == 2 * 10  # both orders
+    assert whole.calls == without.calls + 50
+    assert whole.cost_usd == pytest.approx(without.cost_usd + good.cost_usd + better.cost_usd)
+    assert not any("not in the forecast" in warning for warning in whole.warnings)
+    tight = plan(store, {**spec, "budget": {"usd": good.cost_usd / 2}})
+    assert any("budget will stop the run" in warning for warning in tight.warnings)

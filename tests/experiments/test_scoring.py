@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bakeoff.errors import ProviderError, SpecError
-from bakeoff.experiments import LocalStore, execute, load_experiment, rescore_run, score_missing
+from bakeoff.experiments import LocalStore, analyse, execute, load_experiment, rescore_run, score_missing
 from bakeoff.gateway import ModelRequest, ModelResponse
 from tests.evaluators.test_judges_over_http import server
 
@@ -64,6 +64,10 @@ async def test_a_budget_that_ends_in_judging_stops_the_run_and_nothing_is_paid_t
     assert set(answers(calls).values()) == {1}
     assert len(calls) == 20
     assert whole.cost_usd == pytest.approx(20 * EACH_USD)
+    found = analyse(store, whole.run_id)
+    assert found.judging_usd == pytest.approx(20 * EACH_USD)
+    assert found.resources[0].judging_usd == pytest.approx(20 * EACH_USD)  # no part of what the variant costs:
+    assert not found.resources[0].cost_usd > 0
 
 
 async def test_only_what_is_missing_is_judged_again_and_failures_stay_in_the_sum(store: LocalStore) -> None:

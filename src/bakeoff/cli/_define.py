@@ -130,6 +130,18 @@ def plan(
         )
         for entry in forecast.variants
     ]
+    rows += [
+        (
+            f"judging: {judge.metric}",
+            judge.model,
+            f"{judge.calls:,}",
+            f"{judge.input_tokens:,}",
+            f"{judge.output_tokens:,}",
+            amount_usd(judge.cost_usd),
+            judge.basis,
+        )
+        for judge in forecast.judges
+    ]
     columns = ["variant", "model", "calls", "tokens in", "tokens out", "cost", "basis"]
     table(f"{forecast.name}: what the run is expected to take", columns, rows, right=(2, 3, 4, 5))
     out.print(

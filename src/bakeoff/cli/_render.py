@@ -42,10 +42,25 @@ def print_analysis(analysis: Analysis, *, metric: str | None = None, words: bool
         if text:
             out.print(Text(printable(text)))
             out.print()
+    if analysis.judging_usd > 0:
+        _spent(analysis)
     for warning in analysis.warnings:
         out.print(Text(f"! {printable(warning)}", style="yellow"))
     if analysis.warnings:
         out.print()
+
+
+def _spent(analysis: Analysis) -> None:
+    """Say what judging cost: the costs of the leaderboard are those of the answers."""
+    from bakeoff.reports import amount_usd
+
+    answers = max(0.0, analysis.cost_usd - analysis.judging_usd)
+    each = analysis.judging_usd / max(1, analysis.trials - analysis.failed)
+    console().print(
+        f"spent {amount_usd(analysis.cost_usd)}: {amount_usd(answers)} on answers, "
+        f"{amount_usd(analysis.judging_usd)} on judging them ({amount_usd(each)} each)"
+    )
+    console().print()
 
 
 def print_insights(found: Insights, *, points: bool, brief: bool = False) -> None:

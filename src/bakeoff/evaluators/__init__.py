@@ -1,6 +1,6 @@
 """Evaluators: what judges a trial, and how its scores come about."""
 
-from bakeoff.evaluators._asked import AskedModel, models_asked, tools_missing
+from bakeoff.evaluators._asked import AskedModel, judge_requests, models_asked, tools_missing
 from bakeoff.evaluators._guards import (
     Guard,
     GuardEvent,
@@ -96,6 +96,7 @@ __all__ = [
     "evaluator_schema",
     "find_personal_data",
     "finish_scoring",
+    "judge_requests",
     "jury_agreement",
     "length_bias",
     "load_evaluator",

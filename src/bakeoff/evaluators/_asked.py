@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from bakeoff.evaluators._judge_ask import ModelJudge
 from bakeoff.evaluators._protocol import Evaluator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["AskedModel", "models_asked", "tools_missing"]
+    from bakeoff.evaluators._protocol import EvaluatorContext
+    from bakeoff.gateway import ModelRequest
+
+__all__ = ["AskedModel", "judge_requests", "models_asked", "tools_missing"]
 
 
 class AskedModel(NamedTuple):
@@ -36,6 +40,26 @@ def models_asked(evaluator: Evaluator) -> list[AskedModel]:
         names = [getattr(one, "model", None), *getattr(one, "jury", ()), getattr(one, "embedding_model", None)]
         found |= dict.fromkeys(AskedModel(name, base, key) for name in names if isinstance(name, str))
     return list(found)
+
+
+def judge_requests(evaluator: Evaluator, context: EvaluatorContext) -> list[ModelRequest]:
+    """List the calls that judging a trial takes, those of evaluators inside this one included, without making any.
+
+    An answer that cannot be read is asked for again; such calls are not listed. Evaluators of other libraries and
+    embeddings say nothing beforehand.
+
+    Raises:
+        CannotScoreError: This trial is not judged, for instance because it has no passages.
+
+    Examples:
+        >>> from bakeoff.evaluators import EvaluatorContext, load_evaluator
+        >>> judge = load_evaluator({"judge": {"model": "sim/judge", "samples": 3, "question": "Is it polite?"}})
+        >>> [one.repeat for one in judge_requests(judge, EvaluatorContext(output="Thank you!"))]
+        [0, 1, 2]
+    """
+    return [
+        request for one in _whole(evaluator) if isinstance(one, ModelJudge) for request in one.requests_for(context)
+    ]
 
 
 def tools_missing(evaluator: Evaluator) -> list[str]:

@@ -159,6 +159,15 @@ class ModelJudge(Graded):
             fresh=fresh,
         )
 
+    def requests_for(self, context: EvaluatorContext) -> list[ModelRequest]:
+        """Give the calls that judging a trial takes, as far as they are known beforehand.
+
+        Raises:
+            CannotScoreError: This trial is not judged.
+        """
+        del context
+        return []
+
     @property
     def insisted(self) -> frozenset[str]:
         """Parameters that the user named: without them it would be another judge."""

@@ -20,6 +20,9 @@ from bakeoff.evaluators._protocol import CannotScoreError, EvaluateResult, Evalu
 if TYPE_CHECKING:
     from bakeoff.evaluators._judge_task import JudgeTask
 
+if TYPE_CHECKING:
+    from bakeoff.gateway import ModelRequest
+
 __all__ = ["Judge"]
 
 
@@ -64,6 +67,15 @@ class Judge(ModelJudge):
     def task(self, context: EvaluatorContext) -> JudgeTask:
         """Write the question about one trial."""
         raise NotImplementedError(f"{type(self).__name__}.task")
+
+    @override
+    def requests_for(self, context: EvaluatorContext) -> list[ModelRequest]:
+        task = self.task(context)
+        messages = self.messages_of(task)
+        return [
+            self.request(task, messages, model=model, sample=sample, variant=context.variant)
+            for model, sample in self.jurors
+        ]
 
     @override
     async def evaluate(self, context: EvaluatorContext) -> EvaluateResult:

@@ -12,7 +12,7 @@ from typing_extensions import override
 from bakeoff.evaluators._base import Finding
 from bakeoff.evaluators._judge_ask import ModelJudge
 from bakeoff.evaluators._judge_parse import read_choice, read_text
-from bakeoff.evaluators._judge_task import JudgeTask, Reading, Section, closed, shown_inputs
+from bakeoff.evaluators._judge_task import JudgeTask, Reading, Section, closed, reference_text, shown_inputs
 from bakeoff.evaluators._protocol import EvaluateResult, EvaluatorContext, Family, Score, ScoreKind
 from bakeoff.evaluators._registry import evaluator
 from bakeoff.evaluators._text import as_text
@@ -20,7 +20,7 @@ from bakeoff.evaluators._text import as_text
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bakeoff.gateway import ModelClient
+    from bakeoff.gateway import ModelClient, ModelRequest
 
 __all__ = ["PairOutcome", "Pairwise", "Winner", "compare_pairs"]
 
@@ -150,6 +150,11 @@ class Pairwise(ModelJudge):
             cost_usd=sum(costs) if costs else None,
             details={"model": self.model, "version": self.stamp, **(failed.error_details or {})},
         )
+
+    @override
+    def requests_for(self, context: EvaluatorContext) -> list[ModelRequest]:
+        task = self._task(shown_inputs(context), as_text(context.output), reference_text(context, None))
+        return [self.request(task, self.messages_of(task), model=self.model, sample=0, variant="") for _ in range(2)]
 
     @override
     async def evaluate(self, context: EvaluatorContext) -> EvaluateResult:

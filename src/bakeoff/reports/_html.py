@@ -166,6 +166,7 @@ def _facts(analysis: Analysis) -> str:
         (f"{analysis.trials:,} of {analysis.planned_trials:,}", "trials"),
         (f"{analysis.failed:,}", "failed"),
         (amount_usd(analysis.cost_usd), "spent"),
+        *([(amount_usd(analysis.judging_usd), "of it on judging")] if analysis.judging_usd > 0 else []),
         (duration(analysis.seconds), "run time"),
     ]
     cells = "".join(f"<div><b>{_e(value)}</b>{_e(name)}</div>" for value, name in facts)

@@ -192,7 +192,8 @@ def _assemble(
     watch: Watch | None = None,
 ) -> Analysis:
     trials = sum(entry.trials for entry in resources)
-    spent = sum(entry.spent_usd for entry in resources)
+    judging = sum(entry.judging_usd for entry in resources)
+    spent = sum(entry.spent_usd for entry in resources) + judging
     return Analysis(
         run_id=manifest.run_id,
         name=manifest.name,
@@ -219,6 +220,7 @@ def _assemble(
         metrics=analysed,
         resources=resources,
         warnings=warnings,
+        judging_usd=judging,
     )
 
 

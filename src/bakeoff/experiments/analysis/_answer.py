@@ -51,6 +51,8 @@ class Resources:
     """The first message of each kind."""
     guarded: dict[str, int] = field(default_factory=dict)
     """Trials on which each guard acted: by `output pii: redact`."""
+    judging_usd: float = 0.0
+    """Spent on judging its answers; not part of what it costs. Judgements from the cache are free."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +126,7 @@ class Analysis:
     planned_trials: int
     failed: int
     cost_usd: float
+    """Spent on answers and on judging them."""
     seconds: float
     headline: str
     """The answer to the declared question in one sentence."""
@@ -138,6 +141,8 @@ class Analysis:
     warnings: tuple[str, ...]
     segments: tuple[Segment, ...] = ()
     """The primary metric by value of each declared metadata field."""
+    judging_usd: float = 0.0
+    """Part of `cost_usd` that was spent on judging."""
 
     def corrects(self, metric: MetricAnalysis) -> bool:
         """Say whether p-values of a metric were adjusted for other comparisons, its own or those of other metrics."""

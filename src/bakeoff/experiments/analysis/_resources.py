@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from math import nan
+from math import fsum, nan
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,6 +38,7 @@ def read_resources(store: LocalStore, manifest: Manifest) -> tuple[Resources, ..
         name: floats(table.column(name))
         for name in ("ok", "cached", "cost_usd", "latency_ms", "ttft_ms", "input_tokens", "output_tokens")
     }
+    judging = _judging(store, manifest.run_id)
     has_guards = table.column("guards").null_count < table.num_rows
     rows: list[Resources] = []
     for variant in manifest.variant_names:
@@ -62,9 +63,20 @@ def read_resources(store: LocalStore, manifest: Manifest) -> tuple[Resources, ..
                 errors=errors,
                 error_samples=samples,
                 guarded=_guarded(table.column("guards"), mine) if has_guards else {},
+                judging_usd=judging.get(variant, 0.0),
             )
         )
     return tuple(rows)
+
+
+def _judging(store: LocalStore, run_id: str) -> dict[str, float]:
+    """Add up by variant what judges cost."""
+    scores = store.scores(run_id, ["variant", "cost_usd"])
+    paid: dict[str, list[float]] = {}
+    for variant, cost in zip(*(scores.column(name).to_pylist() for name in ("variant", "cost_usd")), strict=True):
+        if cost:
+            paid.setdefault(variant, []).append(cost)
+    return {variant: fsum(costs) for variant, costs in paid.items()}
 
 
 def _rows(table: pa.Table, chosen: NDArray[np.bool_]) -> pa.Table:

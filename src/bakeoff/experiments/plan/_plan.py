@@ -7,6 +7,7 @@ from math import nan
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.errors import BakeoffError
+from bakeoff.experiments.plan._judging import JudgeForecast, forecast_judges, unforecast
 from bakeoff.experiments.plan._power import forecast_power
 from bakeoff.experiments.spec._data_notes import data_notes
 from bakeoff.experiments.spec._variants import chosen_cells
@@ -82,6 +83,8 @@ class Plan:
     warnings: tuple[str, ...]
     more: tuple[str, ...] = ()
     """What its margin and its gate rules will and will not show, one sentence each."""
+    judges: tuple[JudgeForecast, ...] = ()
+    """What judging is expected to take; part of the sums."""
     pilot: str = ""
     """Id of the earlier run from which the spread is known; empty when it is assumed."""
 
@@ -109,12 +112,16 @@ def plan_run(experiment: Experiment, *, store: LocalStore | None = None, pilot: 
     n_items = len(experiment.dataset)
     trials = n_items * spec.repeats * len(experiment.variants)
     corpora = _corpora(experiment)
-    busy_ms = sum(forecast.calls * forecast.latency_ms for forecast in forecasts)
-    minutes = max(busy_ms / 60_000 / spec.limits.concurrency, _limited_minutes(experiment, forecasts))
-    warnings = [_unpriced(forecasts), _over_budget(experiment, forecasts, minutes)]
-    judges = [evaluator.metric for evaluator in experiment.evaluators if hasattr(evaluator, "model")]
-    if judges:
-        warnings.append(f"Calls of judges are not in the forecast: {', '.join(judges)}.")
+    answered = [forecast.output_tokens / forecast.calls for forecast in forecasts if forecast.calls]
+    judges = forecast_judges(
+        experiment, sample, answer_tokens=sum(answered) / len(answered) if any(answered) else _OUTPUT_TOKENS
+    )
+    asked: tuple[VariantForecast | JudgeForecast, ...] = (*forecasts, *judges)
+    busy_ms = sum(forecast.calls * forecast.latency_ms for forecast in asked)
+    minutes = max(busy_ms / 60_000 / spec.limits.concurrency, _limited_minutes(experiment, asked))
+    warnings = [_unpriced(asked), _over_budget(experiment, asked, minutes)]
+    if unknown := unforecast(experiment, judges):
+        warnings.append(f"What these evaluators ask of models is not in the forecast: {', '.join(unknown)}.")
     warnings += [f"{note[0].upper()}{note[1:]}." for note in data_notes(experiment)]
     power = forecast_power(experiment, sample, store=store, pilot=pilot)
     return Plan(
@@ -123,13 +130,14 @@ def plan_run(experiment: Experiment, *, store: LocalStore | None = None, pilot: 
         repeats=spec.repeats,
         n_variants=len(experiment.variants),
         trials=trials,
-        calls=sum(forecast.calls for forecast in forecasts) + corpora.calls,
-        input_tokens=sum(forecast.input_tokens for forecast in forecasts) + corpora.tokens,
-        output_tokens=sum(forecast.output_tokens for forecast in forecasts),
-        cost_usd=sum(forecast.cost_usd for forecast in forecasts) + corpora.cost_usd,
+        calls=sum(forecast.calls for forecast in asked) + corpora.calls,
+        input_tokens=sum(forecast.input_tokens for forecast in asked) + corpora.tokens,
+        output_tokens=sum(forecast.output_tokens for forecast in asked),
+        cost_usd=sum(forecast.cost_usd for forecast in asked) + corpora.cost_usd,
         minutes=minutes,
         concurrency=spec.limits.concurrency,
         variants=forecasts,
+        judges=judges,
         detectable=power.detectable,
         sentence=power.sentence,
         more=(*_cell_words(experiment), *corpora.words, *power.more),
@@ -325,7 +333,7 @@ def _assumed(model: str, params: Mapping[str, Any], limit: object) -> tuple[floa
     return output, _MS_FIRST_TOKEN + output * _MS_PER_OUTPUT_TOKEN
 
 
-def _limited_minutes(experiment: Experiment, forecasts: Sequence[VariantForecast]) -> float:
+def _limited_minutes(experiment: Experiment, forecasts: Sequence[VariantForecast | JudgeForecast]) -> float:
     limits = experiment.spec.limits
     calls = sum(forecast.calls for forecast in forecasts)
     tokens = sum(forecast.input_tokens + forecast.output_tokens for forecast in forecasts)
@@ -334,14 +342,14 @@ def _limited_minutes(experiment: Experiment, forecasts: Sequence[VariantForecast
     return max(by_requests, by_tokens)
 
 
-def _unpriced(forecasts: Sequence[VariantForecast]) -> str:
+def _unpriced(forecasts: Sequence[VariantForecast | JudgeForecast]) -> str:
     models = sorted({str(forecast.model) for forecast in forecasts if forecast.cost_usd != forecast.cost_usd})
     if not models:
         return ""
     return f"No price is known for {', '.join(models)}: give it in `gateway.prices`, or set `gateway.allow_unpriced`."
 
 
-def _over_budget(experiment: Experiment, forecasts: Sequence[VariantForecast], minutes: float) -> str:
+def _over_budget(experiment: Experiment, forecasts: Sequence[VariantForecast | JudgeForecast], minutes: float) -> str:
     budget = experiment.spec.budget
     cost = sum(forecast.cost_usd for forecast in forecasts)
     calls = sum(forecast.calls for forecast in forecasts)
