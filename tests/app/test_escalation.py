@@ -73,7 +73,7 @@ def test_a_split_jury_gives_no_score_but_a_task(tmp_path: Path) -> None:
     jury = {**JURY, "jury": ["three"], "name": "polite"}
     result = judged(tmp_path, evaluators=[{"judge": jury}])
     found = read_escalated(result.store, result.run_id)
-    assert {one.reason for one in found} == {"the jury is split: 1 x True, 1 x False"}
+    assert {one.reason for one in found} == {"the jury is split: 1 x pass, 1 x fail"}
     assert len(found) == 4
 
 

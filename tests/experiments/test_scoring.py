@@ -207,3 +207,22 @@ async def test_a_missing_key_is_said_before_anything_is_made(
     with pytest.raises(SpecError, match="OPENAI_API_KEY"):
         await rescore_run(store, run_id, [judge_of("", api_base=None)], base_dir=store.paths.root)
     assert [run.run_id for run in store.runs()] == [run_id]
+
+
+async def test_a_split_jury_waits_for_people_and_is_not_asked_again(store: LocalStore) -> None:
+    class Split:
+        asked = 0
+
+        async def complete(self, request: ModelRequest) -> ModelResponse:
+            self.asked += 1
+            answer = {"reason": "so", "pass": request.model == "openai/judge"}
+            return ModelResponse(text=json.dumps(answer), model=request.model, cost_usd=0.01)
+
+    run_id, jury = await scored(store, "http://127.0.0.1:9/v1", 4), Split()
+    judge = judge_of("http://127.0.0.1:9/v1", jury=["openai/other"], name="fine")
+    split = await rescore_run(store, run_id, [judge], base_dir=store.paths.root, client=jury)
+    (row, *_) = store.scores(split.run_id, ["error", "escalated"]).to_pylist()
+    assert row["escalated"] == row["error"] == "the jury is split: 1 x pass, 1 x fail"
+    assert jury.asked == 8
+    with pytest.raises(SpecError, match="no score of the 4 answers"):
+        await score_missing(store, split.run_id, client=jury)

@@ -154,9 +154,7 @@ class Judge(ModelJudge):
             counts = Counter(values).most_common()
             (best, most), *others = counts
             if others and others[0][1] == most:
-                raise CannotScoreError(
-                    f"the jury is split: {', '.join(f'{count} x {value}' for value, count in counts)}"
-                )
+                raise CannotScoreError(f"the jury is split: {_tell_votes(values)}")
             return best, most / len(values)
         numbers = [float(value) for value in values if not isinstance(value, str)]
         mean = math.fsum(numbers) / len(numbers)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["kept_scores", "lacks_scores", "refusal", "score_missing_rows"]
 
 _REFUSED = "budget: "
+_ESCALATED = 8
+"""Place in a row of why a person should look (`score_rows`)."""
 
 
 def refusal(scores: Sequence[Score]) -> str | None:
@@ -36,7 +38,10 @@ def lacks_scores(rows: Sequence[Sequence[Any]], *, retry_errors: bool) -> bool:
 
 def _is_open(row: Sequence[Any], *, retry_errors: bool) -> bool:
     error = row[3]
-    return error is not None and (retry_errors or error.startswith(_REFUSED))
+    if error is None:
+        return False
+    waits_for_a_person = len(row) > _ESCALATED and row[_ESCALATED] is not None  # judged, and the jury is split
+    return error.startswith(_REFUSED) or (retry_errors and not waits_for_a_person)
 
 
 async def score_missing_rows(
