@@ -90,7 +90,10 @@ async def test_an_unfinished_run_says_that_it_leaves_weights_out(store: LocalSto
     assert not any("carry weights" in warning for warning in analysis.warnings)
     manifest = store.manifest(analysis.run_id).model_copy(update={"status": "partial"})
     store.run_paths(analysis.run_id).manifest.write_text(manifest.model_dump_json())
-    assert any("Items carry weights" in warning for warning in analyse(store, analysis.run_id).warnings)
+    early = analyse(store, analysis.run_id)
+    assert any("Items carry weights" in warning for warning in early.warnings)
+    assert "so all intervals and tests are always valid" in early.methods
+    assert any("Intervals and tests are always valid meanwhile" in warning for warning in early.warnings)
 
 
 async def test_clusters_of_different_size_count_the_same_when_watched(store: LocalStore) -> None:
@@ -144,6 +147,7 @@ async def test_the_report_shows_one_sided_segments_and_a_part_metric(store: Loca
     table = page.partition("by segment</h2>")[2].partition("</table>")[0]
     assert "pts or more</td>" in table
     assert "inf" not in table
+    assert analyse_two(store, analysis.run_id, analysis.run_id).primary == analysis.primary
 
 
 async def test_a_number_that_happens_to_lie_between_0_and_1_is_not_read_as_points(

@@ -278,3 +278,12 @@ def test_family_counts():
     assert "64%" in Family(n_variants=21).warning()
     with pytest.raises(StatsError):
         Family(n_variants=0)
+
+
+def test_an_interval_that_two_units_cannot_give_says_why() -> None:
+    """Flipping both of two units the same way leaves differences without spread: every critical value is infinite."""
+    found = max_t({"base": [1.0, 2.0], "other": [0.6, 6.0]}, baseline="base").comparisons[0]
+    assert np.isnan(found.low)
+    assert found.p_value == 1.0
+    assert found.reason is not None
+    assert found.reason.startswith("no interval: with so few units")

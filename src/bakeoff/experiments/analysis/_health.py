@@ -42,7 +42,7 @@ def health_warnings(
         state = {"running": "is still running", "interrupted": "was interrupted", "partial": "was stopped early"}
         warnings.append(
             f"The run {state[manifest.status]}{why}: {done} of {manifest.planned_trials} trials. "
-            "Plain intervals are not made to be watched while a run grows."
+            "Intervals and tests are always valid meanwhile, and wider than those of a complete run."
         )
     warnings += _failures(resources)
     warnings += _guarded(resources)

@@ -49,7 +49,7 @@ def analyse_two(
         SpecError: The runs share no item or no metric, or a run does not have a variant.
     """
     first, second = store.manifest(baseline_run), store.manifest(candidate_run)
-    name = metric or first.primary
+    name = metric or _deciding(store, first)
     cubes = [score_cubes(store, manifest, metrics=[name]) for manifest in (first, second)]
     for manifest, found in zip((first, second), cubes, strict=True):
         if name not in found:
@@ -93,6 +93,13 @@ def analyse_two(
     )
     told = (*_early(first, second), *_differences(first, second, name, len(shared)))
     return replace(analysis, warnings=(*told, *analysis.warnings))
+
+
+def _deciding(store: LocalStore, run: Manifest) -> str:
+    """Return the metric that decides as the scores name it: of an evaluator with several scores, the first."""
+    if run.primary in score_cubes(store, run, metrics=[run.primary]):
+        return run.primary
+    return next((name for name in score_cubes(store, run) if name.startswith(f"{run.primary}.")), run.primary)
 
 
 def _pairs(first: Manifest, second: Manifest) -> list[tuple[str, str]]:

@@ -338,6 +338,8 @@ def _named(
         reason = "fewer than two units have both scores" if flips.unit_counts[index] < 2 else "no item differs"
     elif se != se:
         reason = "every difference is the same: the spread cannot be estimated"
+    elif critical != critical:
+        reason = "no interval: with so few units some sign patterns leave no spread at all"
     return NamedDifference(
         candidate=names[pair[0]],
         baseline=names[pair[1]],
