@@ -89,6 +89,16 @@ def test_figures_say_what_the_analysis_says(result: bakeoff.RunResult) -> None:
     assert "<script>" not in forest.to_json() + board.to_json() + cost_quality_figure(analysis).to_json()
 
 
+def test_the_margin_is_drawn_for_the_metric_it_was_declared_for(result: bakeoff.RunResult) -> None:
+    analysis = analyse(result.store, result.run_id, margin=0.05)
+    bands = {
+        name: [s for s in forest_figure(analysis, name).layout.shapes if s.type == "rect"]
+        for name in ("numeric", "length")
+    }
+    assert [(band.x0, band.x1) for band in bands["numeric"]] == [(-5.0, 5.0)]
+    assert bands["length"] == []
+
+
 def test_distribution_and_matrix(result: bakeoff.RunResult) -> None:
     cube = score_cubes(result.store, result.manifest, metrics=["numeric"])["numeric"]
     metric = analyse(result.store, result.run_id).metric("numeric")

@@ -99,7 +99,7 @@ def forest_figure(analysis: Analysis, metric: str | None = None, *, mode: Mode =
             )
         )
     figure.add_vline(x=0, line={"color": _ZERO, "width": 1.5})
-    if analysis.margin is not None:
+    if analysis.margin is not None and chosen.role == "primary":  # it was declared for that metric
         figure.add_vrect(
             x0=-analysis.margin * scale, x1=analysis.margin * scale, fillcolor="#0072B2", opacity=0.08, line_width=0
         )
