@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["BARE", "Files", "NotCarriedError", "Notes", "fill", "jinja", "listed", "printed", "yaml_of"]
+__all__ = ["BARE", "Date", "Files", "NotCarriedError", "Notes", "fill", "jinja", "listed", "printed", "yaml_of"]
 
 _MAX_BYTES = 50_000_000
 _CODE = (".js", ".cjs", ".mjs", ".ts", ".mts", ".cts", ".py", ".rb", ".sh", ".go")
@@ -40,6 +40,22 @@ _BROKEN = r"^[-+]?(?:[0-9]+\.[0-9]*(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.
 _Yaml.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(_WORDS), list("tTfF"))
 _Yaml.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(_WHOLE), list("-+0123456789"))
 _Yaml.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(_BROKEN), list("-+0123456789."))
+
+
+class Date(str):
+    """A date of YAML, which is a text here and an object in JavaScript."""
+
+    __slots__ = ()
+
+
+def _date(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Date:
+    return Date(loader.construct_scalar(node))
+
+
+_Yaml.add_implicit_resolver(
+    "tag:yaml.org,2002:timestamp", re.compile(r"^\d{4}-\d\d?-\d\d?(?:[Tt ].*\d.*)?$"), list("0123456789")
+)
+_Yaml.add_constructor("tag:yaml.org,2002:timestamp", _date)
 
 
 def _whole(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
@@ -187,6 +203,7 @@ class Files:
 BARE = re.compile(r"\{\{-?\s*([A-Za-z_]\w*)\s*-?\}\}")
 """A variable that is printed as it is."""
 _PAIRS = re.compile(r"(\{%-?\s*for\s+\w+\s*,\s*\w+\s+in\s+)([\w.]+)(\s*-?%\})")
+_LENGTH = re.compile(r"\b([A-Za-z_][\w.]*?)\.length\b(?!\s*\()")
 _DUMP = re.compile(r"\|\s*dump(\(\s*\d*\s*\))?")
 
 
@@ -202,17 +219,24 @@ def jinja(text: str) -> str:
         code = _DUMP.sub("| tojson", match.group(0))
         code = re.sub(r"\|\s*safe\b", "", code)
         code = re.sub(r"\belseif\b", "elif", code)
+        code = _LENGTH.sub(r"(\1 | length)", code)
         code = _PAIRS.sub(r"\1(\2.items() if \2 is mapping else \2)\3", code)
         return code.replace("===", "==").replace("!==", "!=").replace("&&", " and ").replace("||", " or ")
 
     return re.sub(r"\{\{.*?\}\}|\{%.*?%\}", inside, text, flags=re.DOTALL)
 
 
-def fill(value: Any, inputs: Mapping[str, Any]) -> Any:
-    """Fill the variables of a test into every text of a value.
+def fill(value: Any, inputs: Mapping[str, Any], *, strict: bool = False) -> Any:
+    """Fill the variables of a test into every text of a value; a name that the test does not define is empty.
+
+    Args:
+        value: Texts, alone or in lists and mappings.
+        inputs: The variables.
+        strict: Refuse a name that the test does not define.
 
     Raises:
-        NotCarriedError: A template fails, for instance on a name that the test does not define.
+        NotCarriedError: A template fails.
+        KeyError: A name is not defined, and `strict` is set.
     """
     if isinstance(value, str):
         if "{{" not in value and "{%" not in value:
@@ -221,12 +245,15 @@ def fill(value: Any, inputs: Mapping[str, Any]) -> Any:
             shown = {f"{name}__printed": printed(inputs[name]) for name in BARE.findall(value) if name in inputs}
             text = BARE.sub(lambda found: f"{{{{ {found[1]}__printed }}}}" if found[1] in inputs else found[0], value)
             prompt = Prompt(name="value", messages=[{"role": "user", "content": jinja(text)}])
+            missing = prompt.variables - prompt.optional - set(inputs) - set(shown)
+            if strict and missing:
+                raise KeyError(min(missing))
             message = prompt.render({**dict.fromkeys(prompt.variables - prompt.optional, ""), **inputs, **shown})[0]
         except (SpecError, BakeoffError) as error:
             raise NotCarriedError(f"its template {value[:60]!r} fails: {error}") from None
         return message["content"]
     if isinstance(value, dict):
-        return {key: fill(entry, inputs) for key, entry in value.items()}
+        return {key: fill(entry, inputs, strict=strict) for key, entry in value.items()}
     if isinstance(value, list):
-        return [fill(entry, inputs) for entry in value]
+        return [fill(entry, inputs, strict=strict) for entry in value]
     return value

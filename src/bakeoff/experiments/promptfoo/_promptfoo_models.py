@@ -265,6 +265,10 @@ def _looks_like_file(text: str) -> bool:
     )  # fmt: skip
 
 
+_OUTPUT = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_COMPUTES = re.compile(r"\s/\s|[<>]|[!=]=|\bnot\b|\bis\b|\|\s*(?:round|float|truncate|sum)\b")
+
+
 def _prompt(name: str, text: str, notes: Notes) -> Any:
     """Return a prompt as an experiment file has it: text, or the messages of a chat.
 
@@ -274,6 +278,10 @@ def _prompt(name: str, text: str, notes: Notes) -> Any:
     spec: Any = jinja(text)
     if "env." in text and re.search(r"\{\{\s*env\.", text):
         raise NotCarriedError(f"{name!r} reads the environment; write the value out, or make it a variable")
+    if any(_COMPUTES.search(code) for code in _OUTPUT.findall(text)):
+        notes.change(
+            f"prompt {name!r} computes: here it may print `2.0` and `True` for `2` and `true`, and cut elsewhere"
+        )
     if text.lstrip().startswith(("[", "- role:")):
         try:
             chat = json.loads(text) if text.lstrip().startswith("[") else yaml.safe_load(text)

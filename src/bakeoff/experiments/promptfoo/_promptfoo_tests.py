@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.experiments.promptfoo._promptfoo_asserts import assertion_of_text, checks_of
-from bakeoff.experiments.promptfoo._promptfoo_files import Files, NotCarriedError, Notes, fill, listed
+from bakeoff.experiments.promptfoo._promptfoo_files import Date, Files, NotCarriedError, Notes, fill, listed
 from bakeoff.experiments.promptfoo._promptfoo_text import AROUND
 
 if TYPE_CHECKING:
@@ -244,6 +244,8 @@ def _read(name: str, value: Any, files: Files, notes: Notes) -> Any:
         return ""
     if value is None:
         return ""
+    if isinstance(value, Date):
+        notes.change(f"variable {name!r}: the date {value} is text here; promptfoo prints `[object Object]`")
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return int(value)
     return value.removesuffix("\n") if isinstance(value, str) else value
@@ -251,7 +253,9 @@ def _read(name: str, value: Any, files: Files, notes: Notes) -> Any:
 
 def _filled(name: str, value: Any, inputs: Mapping[str, Any], notes: Notes) -> Any:
     try:
-        return fill(value, inputs)
+        return fill(value, inputs, strict=True)
+    except KeyError:
+        return value  # promptfoo leaves a text alone that names what the test does not have
     except NotCarriedError as error:
         notes.change(f"variable {name!r} stays as it is written: {error}")
         return value

@@ -49,7 +49,7 @@ def resolved(data: dict[str, Any], notes: Notes) -> dict[str, Any]:
             return {key: walk(entry, depth + 1) for key, entry in value.items()}
         if isinstance(value, list):
             return [walk(entry, depth + 1) for entry in value]
-        return _ENV.sub(fill_in, value) if isinstance(value, str) else value
+        return _ENV.sub(fill_in, value) if isinstance(value, str) and "{{" in value else value
 
     whole = {key: entry if key == "env" else walk(entry, 0) for key, entry in data.items()}
     if given is not None and set(env) - used:
@@ -107,6 +107,10 @@ def print_as_javascript(prompts: dict[str, Any], rows: list[dict[str, Any]], not
             _replace(prompts, lambda text, name=name: BARE.sub(
                 lambda found: f"{{{{ {name} | string | lower }}}}" if found[1] == name else found[0], text
             ))  # fmt: skip
+        elif all(isinstance(value, list) and not _nests(value) for value in values):
+            _replace(prompts, lambda text, name=name: BARE.sub(
+                lambda found: f"{{{{ {name} | join(',') }}}}" if found[1] == name else found[0], text
+            ))  # fmt: skip
         else:
             notes.change(
                 f"variable {name!r} is a list or mapping that a prompt prints: as Python writes it, not JavaScript"
@@ -120,6 +124,10 @@ def print_as_javascript(prompts: dict[str, Any], rows: list[dict[str, Any]], not
             notes.change(
                 f"variable {name!r} is dumped as JSON with spaces after commas and colons, which promptfoo leaves out"
             )
+
+
+def _nests(value: list[Any]) -> bool:
+    return any(isinstance(entry, (list, dict, bool, float)) or entry is None for entry in value)
 
 
 def _texts(prompt: Any) -> list[str]:
