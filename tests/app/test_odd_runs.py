@@ -9,6 +9,7 @@ import pytest
 
 import bakeoff
 from bakeoff.reports import write_report
+from tests.app.support import recorded
 from tests.app.test_pages import open_page, text_of
 
 LONG = "a variant that a script named after each of its settings and that nobody shortened before the last word "
@@ -69,3 +70,12 @@ def test_items_of_a_comparison_open_on_a_group_that_has_some(tmp_path: Path, mon
     compare = open_page("compare", tmp_path, monkeypatch)
     offered = next(group for group in compare.get("button_group") if group.label == "Show")
     assert offered.value == "regressed", "six items got worse, none improved"
+
+
+def test_a_run_of_a_newer_version_is_named_on_the_first_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = recorded(tmp_path, n=6)
+    path = result.store.run_paths(result.run_id).manifest
+    path.write_text(path.read_text().replace('"format": 1', '"format": 2').replace('"format":1', '"format":2'))
+    shown = text_of(open_page("runs", tmp_path, monkeypatch))
+    assert "newer Bakeoff" in shown
+    assert "Nothing has run here yet" not in shown

@@ -199,3 +199,22 @@ def test_a_trial_shows_what_was_sent_and_what_guards_did(tmp_path: Path, monkeyp
     assert "1 e-mail address" in shown
     assert "<b>block</b>" in shown
     assert "&lt;b&gt;No&lt;/b&gt;." in shown
+
+
+def test_the_page_of_a_long_table_stands_in_the_address(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path_factory.mktemp("long")
+    recorded(folder, n=50)
+    app = open_page("items", folder, monkeypatch, page="3")
+    assert app.pagination[0].value == 3
+    assert app.query_params["page"] in ("3", ["3"])
+    app.run()
+    assert app.pagination[0].value == 3, "drawn again, it stays"
+    app.pagination[0].set_value(2).run()
+    assert app.query_params["page"] in ("2", ["2"])
+    app.text_input[0].set_value("question number").run()
+    assert app.pagination[0].value == 1, "another search starts at its beginning"
+    assert "page" not in app.query_params
+    for wrong in ("0", "99", "x", "-1", "9" * 30):
+        assert not open_page("items", folder, monkeypatch, page=wrong).exception

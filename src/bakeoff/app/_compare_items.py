@@ -43,7 +43,7 @@ def show(
     body = st.container()
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.caption(f"{total:,} {'item' if total == 1 else 'items'}")
-        current = st.pagination(pages, key=f"compare_page_{scope}") if pages > 1 else 1
+        current = _state.paged(pages, scope=("compare", scope))
     found = _page(earlier, later, wanted, limit=_ROWS, offset=(current - 1) * _ROWS)
     with body:
         listed, shown = st.columns([2, 5], gap="medium")

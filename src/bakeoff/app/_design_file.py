@@ -49,6 +49,7 @@ def own_file(
         return False
     relative = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
     mine = given.get("path") == relative
+    options: dict[str, str] = {}
     try:
         options = {k: str(given[k]) for k in ("delimiter", "encoding") if given.get(k)} if mine else _sniffed(path)
         key = f"{scope}_{relative}"
@@ -56,7 +57,7 @@ def own_file(
         facts = _facts(str(path), _stamp(path), tuple(sorted(options.items())))
     except (BakeoffError, OSError) as problem:
         _state.html(_parts.error(problem))
-        draft["dataset"] = {"path": relative}
+        draft["dataset"] = {**(given if mine else {}), "path": relative, **options}  # checked as it was read here
         return False
     if not facts.rows:
         _state.html(_parts.error(f"{path.name!r} has a header and no rows"))

@@ -51,6 +51,7 @@ __all__ = [
     "items_of",
     "manifests",
     "mode",
+    "paged",
     "segments_of",
     "stamp_of",
     "the_store",
@@ -302,6 +303,30 @@ def choose(
     value = chosen if chosen in known else current
     remember(name, value)
     return known[value]
+
+
+def paged(pages: int, *, scope: object) -> int:
+    """Let the reader turn pages, and return which one is open; it stands in the address as `?page=`.
+
+    Args:
+        pages: How many there are.
+        scope: What is paged: with another filter or order, the first page is shown again.
+    """
+    key = f"page_{hash(scope)}"
+    if "first_page" not in st.session_state:  # the address counts where it is opened; afterwards it follows
+        asked = st.query_params.get("page", "")
+        wanted = int(asked) if asked.isdecimal() and len(asked) < 9 else 1
+        st.session_state["first_page"] = (key, min(max(wanted, 1), max(pages, 1)))
+    if pages <= 1:
+        st.query_params.pop("page", None)
+        return 1
+    opened, first = st.session_state["first_page"]
+    current = min(st.pagination(pages, default=min(first, pages) if key == opened else 1, key=key), pages)
+    if current == 1:
+        st.query_params.pop("page", None)
+    elif st.query_params.get("page") != str(current):
+        st.query_params["page"] = str(current)
+    return current
 
 
 def choose_run(label: str = "Run", *, prefer: Callable[[Manifest], bool] | None = None) -> Manifest | None:

@@ -8,7 +8,17 @@ from typing import Annotated, Literal
 
 import typer
 
-from bakeoff.cli._common import JsonOption, RunArgument, StoreOption, console, print_json, store_at, table
+from bakeoff.cli._common import (
+    JsonOption,
+    RunArgument,
+    StoreOption,
+    console,
+    echo,
+    print_json,
+    printable,
+    store_at,
+    table,
+)
 from bakeoff.errors import SpecError
 
 __all__ = ["compare", "delete", "export", "report", "runs", "show"]
@@ -26,6 +36,8 @@ def runs(
 
     kept = store_at(store)
     found = kept.runs()[:limit]
+    for reason in kept.unreadable():
+        echo(f"! left out: {printable(reason)}", stderr=True)
     if as_json:
         print_json([manifest.model_dump(mode="json", exclude={"spec", "prompts"}) for manifest in found])
         return

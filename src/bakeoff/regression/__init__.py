@@ -19,7 +19,7 @@ from bakeoff.regression._gate import check_gate, decide, decide_gate, gate_of, n
 from bakeoff.regression._import_files import mlflow_run
 from bakeoff.regression._imports import IMPORT_FORMATS, ImportedRun, ImportedTrial, import_file, import_run, read_import
 from bakeoff.regression._markdown import COMMENT_MARK, markdown_summary
-from bakeoff.regression._monitor import Chart, Monitor, monitor
+from bakeoff.regression._monitor import ENOUGH_RUNS, Chart, Monitor, monitor
 from bakeoff.regression._needs import Need
 from bakeoff.regression._notify import (
     Channel,
@@ -54,6 +54,7 @@ from bakeoff.regression._schedules import (
 
 __all__ = [
     "COMMENT_MARK",
+    "ENOUGH_RUNS",
     "EXIT_CODES",
     "IMPORT_FORMATS",
     "Alignment",

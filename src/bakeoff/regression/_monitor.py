@@ -26,11 +26,15 @@ if TYPE_CHECKING:
 
     Float = NDArray[np.float64]
 
-__all__ = ["Chart", "Monitor", "monitor", "run_series"]
+__all__ = ["ENOUGH_RUNS", "Chart", "Monitor", "monitor", "run_series"]
 
 _LEAST = 4
 _LATEST = 200
 _BARS = "▁▂▃▄▅▆▇█"
+
+
+ENOUGH_RUNS = 20
+"""Runs from which normal is known well enough that limits need no widening worth a word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,7 +217,8 @@ def _chart(
         sentence=_sentence(kept, facts_gap=_say.gap(float(np.nanmean(shifts[change.index:])), facts)
                            if change.index is not None else "", shown=where, index=change.index, drifted=drifted,
                            latest=_say.value(levels[-1], facts), blame=blame, alarms=alarms,
-                           why_not=_unjudged(len(kept), reference, float(shifts[-1]))),
+                           why_not=_unjudged(len(kept), reference, float(shifts[-1])),
+                           reference=reference),
     )  # fmt: skip
 
 
@@ -294,13 +299,15 @@ def _sentence(
     blame: Attribution | None,
     alarms: NDArray[np.bool_],
     why_not: str,
+    reference: int,
 ) -> str:
     if why_not:
         return f"not judged: {why_not}."
     if not drifted:
         earlier = int(alarms.sum())
         past = f" ({earlier} earlier runs were not)" if earlier else ""
-        return f"in control over {len(kept)} runs, {latest} now{past}."
+        known = f", as far as {reference} runs can tell what is normal" if reference < ENOUGH_RUNS else ""
+        return f"in control over {len(kept)} runs, {latest} now{past}{known}."
     text = f"DRIFT: {latest} now"
     if index is not None and shown is not None:
         text += (

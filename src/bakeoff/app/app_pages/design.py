@@ -113,7 +113,7 @@ def _load(store: LocalStore) -> Draft:
     files = {path.name: path for path in _draft.known_files(store)}
     runs = {f"Run {_state.run_label(m)}": m for m in store.runs()[:15]}
     options = [_EXAMPLE, *files, *runs]
-    pick, go, back = st.columns([4, 1, 1], vertical_alignment="bottom")
+    pick, go, back = st.columns([3.2, 1.2, 1.2], vertical_alignment="bottom")
     chosen = pick.selectbox("Start from", options, key="design_from")
     pressed = go.button("Load", icon=":material/file_open:", width="stretch", help="“Undo” brings back what was here.")
     back.button(

@@ -42,7 +42,7 @@ def draw() -> None:
     foot = st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute")
     with foot:
         st.caption(f"{total:,} items")
-        current = st.pagination(pages, key=f"items_page_{hash(scope)}") if pages > 1 else 1
+        current = _state.paged(pages, scope=("items", scope))
     found = _state.items_of(manifest, wanted, limit=_ROWS, offset=(current - 1) * _ROWS)
     with table:
         _matrix(found, manifest, wanted.metric, key=f"matrix_{hash((scope, current))}")

@@ -15,7 +15,7 @@ from bakeoff.app._schedule_view import schedule_section
 from bakeoff.app._text import ago, h, number
 from bakeoff.errors import BakeoffError, SpecError
 from bakeoff.experiments import analyse_two
-from bakeoff.regression import monitor
+from bakeoff.regression import ENOUGH_RUNS, monitor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,7 +137,12 @@ def _sentence(text: str) -> str:
 
 def _chart_row(found: Chart, *, percent: bool) -> str:
     scale, unit = (100.0, "%") if percent else (1.0, "")
-    state = _parts.chip("▼▲ drifted", "bad") if found.alarm else _parts.chip("✓ in control", "good")
+    if found.alarm:
+        state = _parts.chip("▼▲ drifted", "bad")
+    elif found.reference_runs < ENOUGH_RUNS:  # a green word would promise more than so few runs can
+        state = _parts.chip(f"no alarm yet · {found.reference_runs} of {ENOUGH_RUNS} runs known", "open")
+    else:
+        state = _parts.chip("✓ in control", "good")
     normal = _control_chart.normal_level(found)
     return (
         f"<tr><td class=name>{h(found.variant, 80)}</td><td>{state}</td>"

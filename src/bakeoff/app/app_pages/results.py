@@ -10,6 +10,8 @@ from bakeoff.app import _cautions, _details, _export, _parts, _shapes, _state
 from bakeoff.app._behind import behind
 from bakeoff.app._charts import chart
 from bakeoff.app._pages import page
+from bakeoff.app._text import h
+from bakeoff.experiments import tied_words
 from bakeoff.reports import amount_usd, duration, forest_figure
 
 if TYPE_CHECKING:
@@ -61,6 +63,9 @@ def draw() -> None:
         st.subheader("Leaderboard")
         models = {v.name: v.model or v.kind for v in manifest.variants}
         _state.html(_parts.leaderboard(analysis, metric, models))
+        said = tied_words(metric)
+        if said:
+            _state.html(_parts.wrap(f'<div class="bo-soft">{h(said, 2000)}</div>'))
     _more(analysis, metric, manifest)
 
 

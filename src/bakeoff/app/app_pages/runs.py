@@ -26,20 +26,25 @@ _PER_PAGE = 8
 def draw() -> None:
     """Draw the page."""
     found = _state.manifests()
-    title, new = st.columns([5, 1.3], vertical_alignment="bottom")
+    title, new = st.columns([3.6, 1.4], vertical_alignment="bottom")
     with title:
         _state.header(
             "Runs", "Every experiment that ran in this store: what it found, how sure that is, and what it cost."
         )
+    left_out = _state.the_store().unreadable()
+    if left_out:
+        more = [f"and {len(left_out) - 5:,} more"] if len(left_out) > 5 else []
+        _state.html(_parts.warnings([*left_out[:5], *more], "Runs that cannot be read are left out"))
     if not found:
-        _first_use()
+        if not left_out:
+            _first_use()
         return
     if new.button("New experiment", icon=":material/add:", type="primary", width="stretch"):
         st.switch_page(page("design"))
     _overview(found)
     _in_progress(found)
     attention = st.container()
-    search, state = st.columns([3, 2], vertical_alignment="bottom")
+    search, state = st.columns([2, 2], vertical_alignment="bottom")
     with search:
         needle = st.text_input(
             "Search runs", value=_state.kept("find") or "", placeholder="Search by name, tag or id",
@@ -59,7 +64,7 @@ def draw() -> None:
         return
     pages = (len(shown) + _PER_PAGE - 1) // _PER_PAGE
     place = st.container()
-    current = st.pagination(pages, key=f"runs_page_{pages}") if pages > 1 else 1
+    current = _state.paged(pages, scope=("runs", needle, wanted))
     with place:
         for manifest in shown[(current - 1) * _PER_PAGE : current * _PER_PAGE]:
             _card(manifest)

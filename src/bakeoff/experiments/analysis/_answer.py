@@ -190,7 +190,8 @@ def tied_words(metric: MetricAnalysis) -> str:
     """Say which variants may be the best one; empty where that was not asked.
 
     The set is a confidence statement of its own, one-sided and not part of the correction over the comparisons: it can
-    leave a variant out that is "not shown to differ" from the baseline.
+    leave a variant out that is "not shown to differ" from the baseline, and keep one in that is worse than another of
+    the set, which is then explained.
     """
     if not metric.tied:
         return ""
@@ -198,8 +199,24 @@ def tied_words(metric: MetricAnalysis) -> str:
     if len(metric.tied) == 1:
         return f"{sure}, by a test of its own, {metric.tied[0]} is the best."
     if len(metric.tied) == len(metric.scores):
-        return "Any of them may be the best one."
-    return f"{sure}, by a test of its own, the best one is among {', '.join(metric.tied)}."
+        return f"Any of them may be the best one.{_set_apart(metric)}"
+    return f"{sure}, by a test of its own, the best one is among {', '.join(metric.tied)}.{_set_apart(metric)}"
+
+
+def _set_apart(metric: MetricAnalysis) -> str:
+    """Reconcile "may be the best" with a comparison by which it is worse than another that may be."""
+    pairs = [
+        (one.candidate, one.baseline) if one.label == "worse" else (one.baseline, one.candidate)
+        for one in metric.comparisons
+        if one.label in ("better", "worse") and {one.candidate, one.baseline} <= set(metric.tied)
+    ]
+    if not pairs:
+        return ""
+    said = ", ".join(f"{worse} is worse than {better}" for worse, better in pairs)
+    return (
+        f" Compared one with one, {said}: singling out one of {len(metric.scores)} takes more evidence than one "
+        "comparison does."
+    )
 
 
 def to_plain(value: Any) -> Any:

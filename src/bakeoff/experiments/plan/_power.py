@@ -230,7 +230,8 @@ def _levers(design: ComparisonDesign, n_items: int) -> tuple[str, ...]:
     if not better:
         return ()
     parts = [
-        f"{_amount(lever.difference, design.kind)} with {lever.change} ({lever.n_calls:,} runs)" for lever in better[:3]
+        f"{_amount(lever.difference, design.kind)} with {lever.change} ({lever.n_calls:,} trials)"
+        for lever in better[:3]
     ]
     return (f"Smaller differences would show: {'; '.join(parts)}.",)
 

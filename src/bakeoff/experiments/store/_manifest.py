@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bakeoff.errors import StoreError
 from bakeoff.experiments._json import dumps, loads
@@ -63,12 +63,16 @@ class MetricRecord(BaseModel):
     spec: dict[str, Any] = Field(default_factory=dict)
 
 
+RUN_FORMAT = 1
+"""Of the files of a run; a newer one is refused, since what it means is not known here."""
+
+
 class Manifest(BaseModel):
     """Everything needed to understand, repeat and trust a run."""
 
     model_config = ConfigDict(extra="ignore")
 
-    format: int = 1
+    format: int = RUN_FORMAT
     run_id: str
     name: str
     description: str = ""
@@ -232,12 +236,25 @@ def read_manifest(path: Path) -> Manifest:
     """Read a manifest.
 
     Raises:
-        StoreError: It is missing or damaged.
+        StoreError: It is missing, damaged, or of a newer format.
     """
     try:
-        return Manifest.model_validate(loads(path.read_bytes()))
-    except FileNotFoundError:
+        found = loads(path.read_bytes())
+        written = found.get("format", RUN_FORMAT) if isinstance(found, dict) else RUN_FORMAT
+        if isinstance(written, int) and written > RUN_FORMAT:
+            raise StoreError(
+                f"the run at {str(path.parent)!r} was written by a newer Bakeoff: its format is {written}, this one "
+                f"reads up to {RUN_FORMAT}\n    fix: upgrade Bakeoff, or look at it with the version that wrote it"
+            )
+        return Manifest.model_validate(found)
+    except OSError as error:
+        if not isinstance(error, FileNotFoundError):
+            raise StoreError(f"the manifest {str(path)!r} cannot be read: {error.strerror or error}") from None
         raise StoreError(f"there is no run at {str(path.parent)!r}; `bakeoff runs` lists them") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "its content"
+        raise StoreError(f"the manifest {str(path)!r} is damaged: {where}: {first['msg']}") from None
     except ValueError as error:
         raise StoreError(f"the manifest {str(path)!r} is damaged: {error}") from None
 

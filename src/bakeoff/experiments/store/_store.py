@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import shutil
 from dataclasses import dataclass
@@ -71,15 +70,25 @@ class LocalStore:
         self._manifests: dict[str, tuple[int, Manifest]] = {}
 
     def runs(self) -> list[Manifest]:
-        """Return all runs, newest first. A damaged one is left out."""
+        """Return all runs, newest first. What cannot be read is left out, and told by `unreadable`."""
+        return self._read()[0]
+
+    def unreadable(self) -> list[str]:
+        """Return why runs are left out of `runs`, one sentence a run: damaged, or written by a newer version."""
+        return self._read()[1]
+
+    def _read(self) -> tuple[list[Manifest], list[str]]:
         if not self.paths.runs.is_dir():
-            return []
+            return [], []
         found: list[Manifest] = []
+        left_out: list[str] = []
         for folder in sorted(self.paths.runs.iterdir(), reverse=True):
-            with contextlib.suppress(StoreError):
+            try:
                 if (folder / "manifest.json").exists():
                     found.append(self.manifest(folder.name))
-        return sorted(found, key=lambda manifest: manifest.place, reverse=True)
+            except StoreError as error:
+                left_out.append(str(error))
+        return sorted(found, key=lambda manifest: manifest.place, reverse=True), left_out
 
     def resolve(self, name: str) -> str:
         """Return the id of the run that `name` means: an id, the unambiguous start of one, or `latest`.
@@ -93,7 +102,10 @@ class LocalStore:
         if name in known:
             return name
         if name in ("latest", "last"):
-            return self.runs()[0].run_id
+            runs, left_out = self._read()
+            if not runs:
+                raise StoreError(f"no run in the store {str(self.paths.root)!r} can be read: {left_out[0]}")
+            return runs[0].run_id
         found = [run_id for run_id in known if run_id.startswith(name)] or [
             run_id for run_id in known if name in run_id
         ]
