@@ -143,15 +143,16 @@ def show_login(problem: BakeoffError | None = None) -> None:
 
     from bakeoff.app import _parts
 
+    st.html('<div style="height:3.5rem"></div>')  # there is no title, and the top bar would lie on the card
     if _section("auth") is None:
         text = (
             "Log-in was set up when this server started, and its secrets file is gone or damaged. Mend it, then reload."
         )
-        st.html(_parts.empty("⚿", "Closed", text))
+        st.html(_parts.empty("∅", "Closed", text))
         return
     user = st.user.to_dict()
     if not user.get("is_logged_in"):
-        st.html(_parts.empty("⚿", "Bakeoff", "Log in to see runs and results."))
+        st.html(_parts.empty("→", "Bakeoff", "Log in to see runs and results."))
         with st.container(horizontal=True, horizontal_alignment="center"):
             st.button("Log in", type="primary", on_click=st.login)
         return
@@ -164,7 +165,7 @@ def show_login(problem: BakeoffError | None = None) -> None:
         text = str(problem)
     else:
         text = f"You are logged in as {email}, but nobody gave you a role here. Ask whoever keeps this dashboard."
-    st.html(_parts.empty("⚿", "No access", text))
+    st.html(_parts.empty("∅", "No access", text))
     with st.container(horizontal=True, horizontal_alignment="center"):
         st.button("Log out", on_click=st.logout)
 

@@ -139,6 +139,8 @@ def _chart_row(found: Chart, *, percent: bool) -> str:
     scale, unit = (100.0, "%") if percent else (1.0, "")
     if found.alarm:
         state = _parts.chip("▼▲ drifted", "bad")
+    elif found.sentence.startswith("not judged"):
+        state = _parts.chip("not judged", "open")
     elif found.reference_runs < ENOUGH_RUNS:  # a green word would promise more than so few runs can
         state = _parts.chip(f"no alarm yet · {found.reference_runs} of {ENOUGH_RUNS} runs known", "open")
     else:
