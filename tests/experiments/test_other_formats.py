@@ -49,7 +49,7 @@ def test_a_newer_format_is_refused_by_name(
     assert "left out" in seen.err
     assert "upgrade Bakeoff" in seen.err
     for command in (("show", result.run_id), ("export", result.run_id, str(tmp_path / "x.csv"))):
-        assert call(*command, *where) == 2
+        assert call(*command, *where) == StoreError.exit_code
         assert "newer Bakeoff" in capsys.readouterr().err
 
 
@@ -57,7 +57,7 @@ def test_a_store_of_nothing_readable_says_why(
     result: bakeoff.RunResult, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     change(result, primary=None)
-    assert call("show", "latest", "--store", str(tmp_path / ".bakeoff")) == 2
+    assert call("show", "latest", "--store", str(tmp_path / ".bakeoff")) == StoreError.exit_code
     said = capsys.readouterr().err
     assert "is damaged: primary: Input should be a valid string" in said
     assert "errors.pydantic.dev" not in said
