@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from math import exp, log
+from math import exp, log, nan
 from typing import Any
 
 import pytest
@@ -190,3 +190,10 @@ def test_a_judge_that_sees_places_only_ranks_nobody() -> None:
     assert found.contrasts[0].low < -1 < 1 < found.contrasts[0].high
     assert "not shown to be preferred" in found.sentences[0]
     assert any("leans to the answer shown first" in sentence for sentence in found.sentences)
+
+
+def test_looks_without_a_verdict_say_why() -> None:
+    looks = [Preference(item_id=str(i), first="new", second="old", outcome=float(i % 2)) for i in range(8)]
+    looks.append(Preference(item_id="9", first="new", second="old", outcome=nan, error="budget: it is used up"))
+    found = rank_preferences("r", looks, baseline="old", by="a judge")
+    assert (found.n_failed, found.failure) == (1, "budget: it is used up")

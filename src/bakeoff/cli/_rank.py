@@ -203,6 +203,8 @@ def _print(result: Duels) -> None:
     for sentence in result.sentences:
         console().print(Text(printable(sentence)))
     if result.n_failed:
-        console().print(Text(f"! {result.n_failed:,} looks have no verdict and are left out", style="yellow"))
+        why = f": {printable(result.failure)}" if result.failure else ""
+        told = f"! {result.n_failed:,} looks have no verdict and are left out{why}"
+        console().print(Text(told, style="yellow"))
     if result.cost_usd:
         console().print(f"Judging cost {amount_usd(result.cost_usd)}.")

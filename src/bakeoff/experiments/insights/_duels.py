@@ -45,6 +45,8 @@ class Duels:
     n_failed: int
     cost_usd: float
     sentences: tuple[str, ...]
+    failure: str = ""
+    """Why looks have no verdict: the first reason."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON data; `nan` becomes null."""
@@ -114,6 +116,7 @@ def rank_preferences(
         n_pairs=len(decided),
         n_failed=len(preferences) - len(decided),
         cost_usd=cost_usd,
+        failure=next((look.error for look in preferences if isnan(look.outcome) and look.error), ""),
         sentences=tuple(_sentences(ranking, others, contrasts, baseline, consistency, length, level, alpha)),
     )
 
