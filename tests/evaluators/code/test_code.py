@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bakeoff.evaluators import EvaluatorContext, Score, load_evaluator, score_trial
+from bakeoff.evaluators.code import _tools
 from bakeoff.evaluators.code._sandbox import sandbox_problem
 
 DATA = Path(__file__).parents[3] / "../shared/data/HumanEval.jsonl.gz"
@@ -194,3 +196,11 @@ async def test_the_mesh_gives_every_stage_and_their_consensus() -> None:
     assert untested[4].value is None
     assert untested[5].value == 1.0
     assert re.match(r"4 of 4 stages", str(untested[5].reason))
+
+
+async def test_a_tool_that_prints_without_end_does_not_hang_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_tools, "_TOOL_SECONDS", 0.3)
+    asking = asyncio.create_task(_tools.run_tool(["yes"]))
+    done, _ = await asyncio.wait({asking}, timeout=30)
+    assert done, "it hangs"
+    assert "yes did not finish within 0.3 s" in str(asking.exception())

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DoesNotParseError", "Issue", "find_tool", "in_folder", "read_report", "run_tool", "tool_version"]
 
+_LAST_SECONDS = 5.0
 _TOOL_SECONDS = 60.0
 
 
@@ -83,7 +84,9 @@ async def run_tool(command: list[str], *, stdin: str = "", cwd: str | None = Non
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-            await process.wait()
+            # Read on until the pipes close: a process whose full pipe nobody reads is never reported as ended.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.communicate(), _LAST_SECONDS)
     return process.returncode or 0, out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
 
 
