@@ -314,7 +314,7 @@ def as_markdown(plan: Plan, report: Report, seconds: float) -> str:
         "# Chaos: what a killed run keeps",
         "",
         "The last output of `python benchmarks/chaos.py --report docs/chaos.md`. What is done and what is checked",
-        "stands at the top of that file; `tests/experiments/test_chaos.py` does the same in half a minute.",
+        "stands at the top of that file; `tests/experiments/run/test_chaos.py` does the same in half a minute.",
         "",
         f"{time.strftime('%Y-%m-%d', time.gmtime())}, Python {platform.python_version()}, {os.cpu_count()} cores, "
         f"{seconds:.0f} s. Plan: " + ", ".join(f"{one.name} {getattr(plan, one.name)}" for one in fields(plan)) + ".",

@@ -10,8 +10,7 @@ import pytest
 from bakeoff.errors import StoreError
 from bakeoff.experiments import LocalStore, RunLock, execute, load_experiment, open_store
 from bakeoff.gateway import ModelRequest, ModelResponse, Usage
-
-from .support import Scripted, arithmetic
+from tests.experiments.support import Scripted, arithmetic
 
 
 @pytest.fixture

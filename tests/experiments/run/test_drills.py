@@ -21,8 +21,7 @@ import yaml
 from bakeoff.errors import StoreError
 from bakeoff.experiments import execute, load_experiment
 from tests.by_path import module_at
-
-from .support import Scripted, arithmetic
+from tests.experiments.support import Scripted, arithmetic
 
 if TYPE_CHECKING:
     from bakeoff.experiments import LocalStore

@@ -13,8 +13,7 @@ import pytest
 
 from bakeoff.errors import SpecError
 from bakeoff.experiments import LocalStore, Progress, execute, load_experiment, reopen_experiment
-
-from .support import Scripted, arithmetic
+from tests.experiments.support import Scripted, arithmetic
 
 
 def prepare(store: LocalStore, spec: dict[str, Any], **options: Any) -> Any:

@@ -11,8 +11,7 @@ import pytest
 from bakeoff.errors import ProviderError
 from bakeoff.experiments import LocalStore, execute, load_experiment, rescore_run
 from bakeoff.gateway import ModelRequest, ModelResponse
-
-from .support import Scripted, arithmetic
+from tests.experiments.support import Scripted, arithmetic
 
 GOAL = {"goal_completion": {"model": "sim/judge", "goal": "the sum is named"}}
 

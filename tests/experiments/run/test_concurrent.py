@@ -11,8 +11,7 @@ import pytest
 import yaml
 
 from bakeoff.experiments import analyse, open_store, send_control
-
-from .support import arithmetic
+from tests.experiments.support import arithmetic
 
 
 def cli(*arguments: str) -> subprocess.Popen[str]:

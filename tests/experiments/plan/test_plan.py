@@ -7,8 +7,7 @@ import pytest
 
 from bakeoff.errors import SpecError
 from bakeoff.experiments import LocalStore, Plan, execute, load_experiment, plan_run
-
-from .support import arithmetic
+from tests.experiments.support import arithmetic
 
 
 def plan(store: LocalStore, spec: dict[str, Any]) -> Plan:

@@ -18,8 +18,7 @@ from bakeoff.experiments import (
     send_control,
 )
 from bakeoff.experiments.store._journal import read_journal
-
-from .support import Scripted, arithmetic, outcome
+from tests.experiments.support import Scripted, arithmetic, outcome
 
 
 def prepare(store: LocalStore, spec: dict[str, Any], **options: Any) -> Any:

@@ -17,8 +17,7 @@ import yaml
 from bakeoff.experiments import execute, load_experiment, open_store
 from bakeoff.experiments._json import loads
 from bakeoff.experiments.run._resume import read_resumed
-
-from .support import arithmetic, outcome
+from tests.experiments.support import arithmetic, outcome
 
 if TYPE_CHECKING:
     from bakeoff.experiments import LocalStore

@@ -11,7 +11,7 @@ import pytest
 from bakeoff.errors import SpecError
 from bakeoff.experiments import LocalStore, analyse, analyse_two, insights, tied_words
 from bakeoff.reports import RunResult
-from tests.experiments.test_analysis import analysed
+from tests.experiments.analysis.test_analysis import analysed
 
 _TWO: dict[str, Any] = {"evaluators": ["exact_match", {"length": {"unit_of": "characters"}}]}
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from bakeoff.experiments import LocalStore, Manifest, analyse, execute, load_experiment
+from tests.experiments.analysis.test_analysis import analysed
 from tests.experiments.support import arithmetic
-from tests.experiments.test_analysis import analysed
 
 _EVALUATORS = """
 import json
