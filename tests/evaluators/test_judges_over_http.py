@@ -3,52 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
-from aiohttp import web
+from tests.openai_server import Script, serving
 
 from bakeoff.evaluators import EvaluatorContext, Score, load_evaluator, score_trial
 from bakeoff.gateway import BudgetSpec, Gateway, GatewaySpec, LimitsSpec
 
-Script = Callable[[dict[str, Any], int], tuple[int, str]]
-"""From the body of a call and its number to a status and the text of the answer."""
-
-
-@asynccontextmanager
-async def server(script: Script) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
-    calls: list[dict[str, Any]] = []
-
-    async def answer(request: web.Request) -> web.Response:
-        body = await request.json()
-        calls.append(body)
-        status, text = script(body, len(calls))
-        if status != 200:
-            return web.json_response({"error": {"message": text, "type": "x", "code": None}}, status=status)
-        message = {"role": "assistant", "content": text}
-        usage = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
-        choice = {"index": 0, "message": message, "finish_reason": "stop"}
-        return web.json_response(
-            {"id": "1", "object": "chat.completion", "created": 1, "model": "gpt-4o-mini", "choices": [choice]}
-            | {"usage": usage}
-        )
-
-    app = web.Application()
-    app.router.add_post("/v1/chat/completions", answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
-        yield f"http://127.0.0.1:{port}/v1", calls
-    finally:
-        await runner.cleanup()
-
 
 async def judged(script: Script, *, budget: BudgetSpec | None = None, **options: object) -> tuple[Score, list[Any]]:
-    async with server(script) as (address, calls):
+    async with serving(script) as (address, calls):
         limits = LimitsSpec.model_validate({})
         gateway = GatewaySpec.model_validate({"route": "direct"})
         env = {"OPENAI_API_KEY": "sk-test-0123456789abcdef"}

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import sqlite3
 import zlib
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
 
 from bakeoff.errors import SpecError
 from bakeoff.evaluators import Guard, GuardSpec, conceal, load_evaluator, redact_value
 from bakeoff.experiments import LocalStore, Manifest, MlflowSpec, analyse, execute, load_experiment
 from bakeoff.mlflow import log_run
 from bakeoff.reports import RunResult
+from tests.openai_server import serving
 
 # Not valid anywhere: the forms are those of the issuers, the digits of the card are Visa's published test number.
 MAIL, CARD = "ada.byron@example.org", "4111 1111 1111 1111"
@@ -25,31 +25,9 @@ KEY = "AKIA" + "ABCDEFGH12345678"
 SECRET = f"Write to {MAIL}, charge {CARD}, key {KEY}. Ticket GRUMBLE-77."
 
 
-@asynccontextmanager
-async def server(answer: Callable[[str, int], str]) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
-    """Serve the OpenAI protocol on this machine."""
-    calls: list[dict[str, Any]] = []
-
-    async def complete(request: web.Request) -> web.Response:
-        body = await request.json()
-        calls.append(body)
-        text = answer(body["messages"][0]["content"], len(calls))
-        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
-        usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
-        return web.json_response({"id": "1", "object": "chat.completion", "created": 1, "model": "gpt-4o-mini"}
-                                 | {"choices": [choice], "usage": usage})  # fmt: skip
-
-    app = web.Application()
-    app.router.add_post("/v1/chat/completions", complete)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
-        yield f"http://127.0.0.1:{port}/v1", calls
-    finally:
-        await runner.cleanup()
+def server(answer: Callable[[str, int], str]) -> AbstractAsyncContextManager[tuple[str, list[Any]]]:
+    """Serve what a function makes of the first message of a call and its number."""
+    return serving(lambda body, number: (200, answer(body["messages"][0]["content"], number)), tokens=(10, 5))
 
 
 def spec(address: str, guards: list[dict[str, Any]], **keys: Any) -> dict[str, Any]:
