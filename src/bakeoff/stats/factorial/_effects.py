@@ -15,6 +15,7 @@ from bakeoff.stats.core._dist import critical_value, f_sf, t_cdf, t_sf
 from bakeoff.stats.core._items import encode_clusters, item_means
 from bakeoff.stats.core._mean_fit import fit_mean
 from bakeoff.stats.core._result import Alternative, Estimate, TestResult
+from bakeoff.stats.factorial._effect_words import effect_sentences, weight_words
 from bakeoff.stats.many._adjust import adjust
 from bakeoff.stats.many._max_t import named_columns
 
@@ -136,7 +137,7 @@ def contrast(
     codes = None if clusters is None else encode_clusters(clusters, n=values.size)
     kept = ~np.isnan(values)
     codes = None if codes is None else codes[kept]
-    words = label if label is not None else _weight_words(dict(zip(names, w.tolist(), strict=True)))
+    words = label if label is not None else weight_words(dict(zip(names, w.tolist(), strict=True)))
     return _contrast(values[kept], codes, words, check_confidence(confidence), check_alternative(alternative))
 
 
@@ -256,45 +257,6 @@ def level_contrasts(names: Sequence[str], levels: Mapping[str, Sequence[str]]) -
     return matrix, labels
 
 
-def effect_sentences(effects: Sequence[FactorEffect], alpha: float) -> tuple[str, ...]:
-    """Say what was found for each effect; a main effect that others change is not left to speak alone."""
-    said: list[str] = []
-    for effect in effects:
-        text = effect_sentence(effect, alpha)
-        others = [
-            other
-            for interaction in effects
-            if len(effect.factors) == 1 < len(interaction.factors) and effect.factors[0] in interaction.factors
-            if interaction.p_adjusted <= alpha
-            for other in interaction.factors
-            if other != effect.factors[0]
-        ]
-        if others:
-            named = " and ".join(dict.fromkeys(others))
-            text += f" That is an average: what {effect.name} does depends on {named}, so look at the single variants."
-        said.append(text)
-    return tuple(said)
-
-
-def effect_sentence(effect: FactorEffect, alpha: float) -> str:
-    """Say what was found for one effect, in one sentence."""
-    name = effect.name
-    p = effect.p_adjusted
-    if p != p:
-        return f"{name}: not estimable ({effect.reason})."
-    known = [one for one in effect.contrasts if one.estimate == one.estimate]
-    largest = max(known, key=lambda one: abs(one.estimate), default=None)
-    detail = ""
-    if largest is not None:
-        detail = f"; largest: {largest.label} = {largest.estimate:+.3g} ({largest.low:+.3g} to {largest.high:+.3g})"
-    number = "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
-    if len(effect.factors) == 1:
-        word = "makes a difference" if p <= alpha else "no difference shown"
-        return f"{name}: {word} ({number}, corrected){detail}."
-    word = "they depend on each other" if p <= alpha else "no sign that one depends on the other"
-    return f"{name}: {word} ({number}, corrected){detail}."
-
-
 def _checked_cells(
     scores: Mapping[tuple[str, ...], ArrayLike], levels: Mapping[str, tuple[str, ...]]
 ) -> list[tuple[str, ...]]:
@@ -407,14 +369,3 @@ def t_p(t: float, df: float, alternative: Alternative) -> float:
     if alternative == "two-sided":
         return float(min(1.0, 2 * t_sf(abs(t), df)))
     return float(t_sf(t, df) if alternative == "greater" else t_cdf(t, df))
-
-
-def _weight_words(weights: Mapping[str, float]) -> str:
-    text = ""
-    for name, weight in weights.items():
-        if weight == 0:
-            continue
-        sign = "-" if weight < 0 else "+"
-        size = "" if abs(weight) == 1 else f"{abs(weight):.3g} "
-        text += f" {sign} {size}{name}" if text else f"{'-' if weight < 0 else ''}{size}{name}"
-    return text

@@ -13,7 +13,8 @@ from bakeoff.errors import StatsError
 from bakeoff.stats.core._checks import as_scores, check_confidence, check_count
 from bakeoff.stats.core._dist import f_sf, t_ppf, t_sf
 from bakeoff.stats.core._items import encode_clusters
-from bakeoff.stats.factorial._effects import Contrast, FactorEffect, FactorialResult, effect_sentences, with_holm
+from bakeoff.stats.factorial._effect_words import effect_sentences
+from bakeoff.stats.factorial._effects import Contrast, FactorEffect, FactorialResult, with_holm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
