@@ -14,7 +14,7 @@ import pytest
 from bakeoff.errors import ProviderError, SpecError
 from bakeoff.experiments import LocalStore, analyse, execute, load_experiment, rescore_run, score_missing
 from bakeoff.gateway import ModelRequest, ModelResponse
-from tests.evaluators.test_judges_over_http import server
+from tests.openai_server import serving as server
 
 GOOD = '{"reason": "fine", "pass": true}'
 EACH_USD = 0.003
