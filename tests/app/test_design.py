@@ -26,7 +26,7 @@ AGENT: dict[str, Any] = {
                 "pattern": {"name": "self_consistency", "k": 3},
                 "retrieval": {"corpus": "bundled:handbook-qa", "top_k": 2, "rrf_k": 30},
                 "tools": {"search": {"retrieve": True, "max_chars": 500}},
-                "memory": {"policy": "window", "window": 4, "days": 3.0},
+                "memory": {"policy": "window", "window": 4, "days": 3.0}, "conversation": {"turns": "question"},
                 "guards": [{"side": "output", "check": "pii", "action": "redact"}],
                 "limits": {"max_steps": 50},
             }
@@ -80,6 +80,8 @@ def test_an_agent_is_made_from_nothing(page: AppTest, store: LocalStore, tmp_pat
     by_label(page, "number_input", "K").set_value(7).run()
     by_label(page, "text_area", "System").set_value("You sort mail.").run()
     by_label(page, "selectbox", "Memory").set_value("window").run()
+    assert "remembers nothing" in text_of(page)
+    by_label(page, "text_input", "Turns of the conversation").set_value("message").run()
     by_label(page, "text_input", "Documents").set_value("bundled:handbook-qa").run()
     by_label(page, "number_input", "Passages").set_value(5).run()
     agent = draft_of(page)["targets"]["agent"]["agent"]

@@ -73,7 +73,7 @@ def show(
     found = kept.resolve(run_id)
     manifest = kept.manifest(found)
     analysis = analyse(kept, found, metrics=[metric] if metric else None)
-    behind = insights(kept, found)
+    behind = insights(kept, found, metric=metric)
     if as_json:
         print_json(
             {
@@ -88,7 +88,7 @@ def show(
     out.print(f"data     {analysis.dataset}, {analysis.n_items:,} items x {analysis.repeats} repeats", soft_wrap=True)
     out.print(f"started  {manifest.created_at} from {manifest.source or 'Python'}", soft_wrap=True)
     print_analysis(analysis, metric=metric)
-    if metric in (None, behind.metric) and analysis.metrics:
+    if analysis.metrics:
         print_insights(behind, points=analysis.metric(metric).kind == "binary")
 
 

@@ -1,6 +1,6 @@
 """Evaluators: what judges a trial, and how its scores come about."""
 
-from bakeoff.evaluators._asked import AskedModel, judge_requests, models_asked, tools_missing
+from bakeoff.evaluators._asked import AskedModel, judge_requests, models_asked, places_read, tools_missing
 from bakeoff.evaluators._guards import (
     Guard,
     GuardEvent,
@@ -37,7 +37,6 @@ from bakeoff.evaluators._protocol import (
     ScoreValue,
 )
 from bakeoff.evaluators._redact import describe_error, redact_secrets
-from bakeoff.evaluators._reference import needs_reference
 from bakeoff.evaluators._registry import (
     CatalogueEntry,
     evaluator,
@@ -102,9 +101,9 @@ __all__ = [
     "load_evaluator",
     "load_evaluators",
     "models_asked",
-    "needs_reference",
     "pad_answer",
     "passes",
+    "places_read",
     "position_bias",
     "redact_personal_data",
     "redact_secrets",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bakeoff.evaluators._protocol import EvaluatorContext
     from bakeoff.gateway import ModelRequest
 
-__all__ = ["AskedModel", "judge_requests", "models_asked", "tools_missing"]
+__all__ = ["AskedModel", "judge_requests", "models_asked", "places_read", "tools_missing"]
 
 
 class AskedModel(NamedTuple):
@@ -72,6 +72,22 @@ def tools_missing(evaluator: Evaluator) -> list[str]:
     """
     found = (one.unavailable() for one in _whole(evaluator))
     return list(dict.fromkeys(problem for problem in found if problem is not None))
+
+
+def places_read(evaluator: Evaluator) -> tuple[str, ...]:
+    """Name the places of an item without which an evaluator gives no score; parts of `all` included.
+
+    Examples:
+        >>> from bakeoff.evaluators import load_evaluator
+        >>> places_read(load_evaluator({"all": ["json_valid", "exact_match"]}))
+        ('expected',)
+        >>> places_read(load_evaluator({"any": ["json_valid", "exact_match"]}))  # may do without
+        ()
+    """
+    parts = [
+        one for one in getattr(evaluator, "of", None) or () if evaluator.kind == "all" and isinstance(one, Evaluator)
+    ]
+    return tuple(dict.fromkeys([*evaluator.reads, *(place for one in parts for place in places_read(one))]))
 
 
 def _whole(evaluator: Evaluator) -> Iterator[Evaluator]:

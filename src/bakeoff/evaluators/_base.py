@@ -175,6 +175,14 @@ class ReferenceCheck(OutputCheck):
     expected_path: str | None = Field(default=None, min_length=1)
     """Dotted path into the item's `expected`."""
 
+    @property
+    @override
+    def reads(self) -> tuple[str, ...]:
+        """The expected value, unless the spec gives it."""
+        if self.expected is not None:
+            return ()
+        return ("expected" if self.expected_path is None else f"expected.{self.expected_path}",)
+
     def reference(self, context: EvaluatorContext) -> Any:
         """Give what was expected.
 

@@ -192,6 +192,11 @@ class Contains(ReferenceCheck):
             return wanted in text
         return bool(word_positions(text, wanted))
 
+    @property
+    @override
+    def reads(self) -> tuple[str, ...]:
+        return () if self.all or self.any or self.none else super().reads
+
     @override
     def measure(self, context: EvaluatorContext) -> Finding:
         """Look for the texts."""
@@ -249,6 +254,11 @@ class Affix(ReferenceCheck):
     @classmethod
     def _listed(cls, value: object) -> object:
         return [value] if isinstance(value, str) else value
+
+    @property
+    @override
+    def reads(self) -> tuple[str, ...]:
+        return () if self.texts else super().reads
 
     def sides(self, context: EvaluatorContext) -> tuple[str, tuple[str, ...]]:
         """Give the output and the wanted texts, both normalised."""

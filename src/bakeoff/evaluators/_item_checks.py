@@ -125,6 +125,11 @@ class ItemChecks(Graded):
 
         return self._together(checks, list(await asyncio.gather(*map(one, outcomes))), least)
 
+    @property
+    @override
+    def reads(self) -> tuple[str, ...]:
+        return (self.path,)
+
     def _of_item(self, context: EvaluatorContext) -> tuple[list[Evaluator], float | None]:
         root = {"metadata": context.metadata, "expected": context.expected, "inputs": context.inputs}
         found = at_path(root, self.path, "the item")

@@ -100,6 +100,11 @@ class PassJudge(YesNoJudge):
     def question(self) -> str:
         return self.criterion
 
+    @property
+    @override
+    def reads(self) -> tuple[str, ...]:
+        return ("expected",) if self.with_expected else ()
+
     @override
     def material(self, context: EvaluatorContext) -> Sequence[Section]:
         sections = [*shown_inputs(context)]
@@ -194,6 +199,11 @@ class GoalCompletion(YesNoJudge):
             "only by what the assistant claims?"
         )
 
+    @property
+    @override
+    def reads(self) -> tuple[str, ...]:
+        return () if self.goal is not None else ("expected",)
+
     @override
     def material(self, context: EvaluatorContext) -> Sequence[Section]:
         return [Section("goal", reference_text(context, self.goal)), whole_conversation(context)]
@@ -233,6 +243,11 @@ class Correctness(Judge):
     @override
     def fingerprint_text(self) -> str:
         return f"correctness {self.partial}\n{_CORRECT}"
+
+    @property
+    @override
+    def reads(self) -> tuple[str, ...]:
+        return () if self.expected is not None else ("expected",)
 
     @override
     def task(self, context: EvaluatorContext) -> JudgeTask:
@@ -300,6 +315,11 @@ class Factuality(Judge):
     @override
     def fingerprint_text(self) -> str:
         return f"factuality {self.as_score}\n{_FACTS}"
+
+    @property
+    @override
+    def reads(self) -> tuple[str, ...]:
+        return () if self.expected is not None else ("expected",)
 
     @override
     def task(self, context: EvaluatorContext) -> JudgeTask:

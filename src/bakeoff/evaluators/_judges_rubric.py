@@ -122,6 +122,11 @@ class Rubric(Judge):
     def fingerprint_text(self) -> str:
         return self._instructions()
 
+    @property
+    @override
+    def reads(self) -> tuple[str, ...]:
+        return ("expected",) if self.with_expected else ()
+
     @override
     def task(self, context: EvaluatorContext) -> JudgeTask:
         low, high = self.scale

@@ -104,6 +104,13 @@ class EmbeddingSimilarity(Graded):
             raise CannotScoreError(f"the embedding call failed: {error}") from error
         return await asyncio.to_thread(self._compare, found) if len(texts) > 1000 else self._compare(found)
 
+    @property
+    @override
+    def reads(self) -> tuple[str, ...]:
+        if self.expected is not None:
+            return ()
+        return ("expected" if self.expected_path is None else f"expected.{self.expected_path}",)
+
     def _output(self, context: EvaluatorContext) -> str:
         value = context.output
         if self.output_path is not None:

@@ -156,6 +156,11 @@ class Pairwise(ModelJudge):
         task = self._task(shown_inputs(context), as_text(context.output), reference_text(context, None))
         return [self.request(task, self.messages_of(task), model=self.model, sample=0, variant="") for _ in range(2)]
 
+    @property
+    @override
+    def reads(self) -> tuple[str, ...]:
+        return ("expected",)
+
     @override
     async def evaluate(self, context: EvaluatorContext) -> EvaluateResult:
         """Compare the output with the expected answer."""

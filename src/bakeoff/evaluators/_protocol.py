@@ -161,6 +161,14 @@ class Evaluator(BaseModel):
         """Seconds after which an asynchronous evaluation is given up; `None` for the runner's own limit."""
         return None
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Dotted places of the item without which there is no score: `expected`, `metadata.tests`.
+
+        Looked up before a run: a metric that no item can be scored on is a mistake that costs money.
+        """
+        return ()
+
     def unavailable(self) -> str | None:
         """Say what this machine lacks for scoring anything at all, with the way out; `None` when nothing.
 

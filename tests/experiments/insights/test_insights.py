@@ -114,6 +114,25 @@ async def test_pass_at_k_is_the_unbiased_estimator(store: LocalStore) -> None:
     assert any(sentence.startswith("Noise of the difference of b and a") for sentence in found.sentences)
 
 
+async def test_samples_of_an_item_that_disagree_are_told(store: LocalStore) -> None:
+    mixed = [["1", "0", "1"]] * 3 + [["1", "1", "1"]] * 5 + [["0", "0", "0"]] * 2
+    found = await looked(store, {"a": mixed, "b": [["1"] * 3] * 10}, repeats=3)
+    said = "Of 3 answers to the same item some are right and some wrong: with a on 30% of the items."
+    assert said in found.sentences
+    steady = await looked(store, {"a": [["1"] * 3] * 10, "b": [["0"] * 3] * 10}, repeats=3)
+    assert not [sentence for sentence in steady.sentences if sentence.startswith("Of 3 answers")]
+
+
+async def test_any_metric_can_be_looked_behind(store: LocalStore) -> None:
+    given = [["1", "x1", "2"]] * 10  # 1 of 3 is the answer, 2 of 3 hold it
+    found = await looked(
+        store, {"a": given, "b": given}, repeats=3, evaluators=["exact_match", {"contains": {"name": "held"}}]
+    )
+    assert (found.metric, found.passes[0].any_of_k[0].estimate) == ("exact_match", pytest.approx(1 / 3))
+    other = insights(store, found.run_id, metric="held")
+    assert (other.metric, other.passes[0].any_of_k[0].estimate) == ("held", pytest.approx(2 / 3))
+
+
 async def test_items_that_cannot_tell_variants_apart_are_counted(store: LocalStore) -> None:
     rng = random.Random(7)
     random_part = [[str(rng.randrange(2)) for _ in range(15)] for _ in range(3)]

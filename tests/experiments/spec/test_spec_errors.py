@@ -155,6 +155,50 @@ def test_a_program_that_is_missing_here_is_told_before_the_run(tmp_path: Path, m
     assert good(tmp_path, text, check_keys=False)
 
 
+@pytest.mark.parametrize(
+    ("evaluator", "place"),
+    [
+        ("exact_match", "expected"),
+        ("{all: [json_valid, numeric]}", "expected"),
+        ("{exact_match: {expected_path: answer.value}}", "expected.answer.value"),
+        ("{code_tests: {tests: metadata.tests}}", "metadata.tests"),
+        ("{item_checks: {path: metadata.checks}}", "metadata.checks"),
+        ("{correctness: {model: sim/judge}}", "expected"),
+        ("{embedding_similarity: {model: sim/x, threshold: 0.5}}", "expected"),
+    ],
+)
+def test_what_no_item_has_is_told_before_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, evaluator: str, place: str
+) -> None:
+    monkeypatch.setattr("bakeoff.experiments.spec._evaluator_check.tools_missing", lambda one: [])
+    text = GOOD.replace("  - contains\n", f"  - contains: {{any: [x]}}\n  - {evaluator}\n").replace(
+        ', expected: "4"', ""
+    )
+    assert good(tmp_path, text.replace(evaluator, "exact_match"))  # one item is enough
+    (found,) = problems(tmp_path, text.replace(', expected: "6"', ""))
+    assert f"reads {place!r}, which no item of the data has" in found
+    assert "evaluators.1" in found
+    assert good(tmp_path, text.replace(', expected: "6"', ""), check_keys=False)
+
+
+@pytest.mark.parametrize(
+    "evaluator",
+    [
+        "{exact_match: {expected: yes}}",
+        "{starts_with: x}",
+        "{any: [json_valid, exact_match]}",
+        "{contains: {none: [x]}}",
+    ],
+)
+def test_evaluators_that_bring_what_they_compare_with_need_no_expected(tmp_path: Path, evaluator: str) -> None:
+    text = (
+        GOOD.replace("  - contains\n", f"  - {evaluator}\n")
+        .replace(', expected: "4"', "")
+        .replace(', expected: "6"', "")
+    )
+    assert good(tmp_path, text)
+
+
 def test_every_problem_at_once(tmp_path: Path) -> None:
     text = GOOD.replace("- contains", "- contians").replace("{{ question }}", "{{ qestion }}")
     text += "analysis: {baseline: nobody}\n"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bakeoff.agents.config._problems import Problems
 from bakeoff.agents.reasoning._library import find_pattern, pattern_options
 from bakeoff.agents.run._text import Template, condition
-from bakeoff.evaluators import load_evaluator, needs_reference
+from bakeoff.evaluators import load_evaluator, places_read
 from bakeoff.targets import ModelSpec
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Parts(Problems):
     def validator(self, entry: str | dict[str, Any], *parts: str | int) -> Evaluator | None:
         """Find an evaluator that must do without the right answer: an agent does not know it."""
         found = self.evaluator(entry, *parts)
-        if found is not None and needs_reference(found):
+        if found is not None and any(one.partition(".")[0] == "expected" for one in places_read(found)):
             fix = "use a check that looks at the text alone, or give it an `expected` of its own"
             self.add(f"{found.metric!r} needs the right answer, which the agent does not have", *parts, fix=fix)
         return found

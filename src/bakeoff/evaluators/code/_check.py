@@ -62,6 +62,11 @@ class CodeCheck(Graded):
     def limit_s(self) -> float | None:
         return 3600.0  # programs wait for each other; each run has a limit of its own
 
+    @property
+    @override
+    def reads(self) -> tuple[str, ...]:
+        return () if self.before is None else (self.before,)
+
     def code(self, context: EvaluatorContext) -> str:
         """Give the code.
 

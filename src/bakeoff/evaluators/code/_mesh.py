@@ -38,11 +38,12 @@ class CodeMesh(CodeCheck):
 
     Syntax, style, security, types and tests in the sandbox, each a metric of its own, and `consensus`: the share of the
     stages with a value that pass. For Python they are ruff, bandit and pyrefly, for JavaScript ESLint with its security
-    plugins and the TypeScript compiler; see `code_style`, `code_security`, `code_types`.
+    plugins and the TypeScript compiler; see `code_style`, `code_security`, `code_types`. Agreement across samples comes
+    from `repeats`: pass@k, pass^k and how often samples disagree, of any stage (`bakeoff show RUN -m code_mesh.run`).
 
     Value:
-        One pass/fail metric for each stage, and `consensus` from 0 to 1. `escalate` in its details marks trials for a
-        human, who finds them with `bakeoff label` or on the Label page.
+        One pass/fail metric for each stage, that of the tests first, and `consensus` from 0 to 1. `escalate` in its
+        details marks trials for a human, who finds them with `bakeoff label` or on the Label page.
 
     Missing when:
         A stage has no value (its tool or the sandbox is missing, or there are no tests); the others stand.
@@ -53,7 +54,7 @@ class CodeMesh(CodeCheck):
     Examples:
         >>> from bakeoff.evaluators import load_evaluator
         >>> [info.name for info in load_evaluator("code_mesh").metrics][:2]
-        ['code_mesh.syntax', 'code_mesh.style']
+        ['code_mesh.run', 'code_mesh.syntax']
     """
 
     version: ClassVar[str] = "2"
@@ -75,7 +76,8 @@ class CodeMesh(CodeCheck):
     @property
     @override
     def parts(self) -> tuple[str, ...]:
-        return (*self.stages, "consensus")
+        ran = [stage for stage in self.stages if stage == "run"]  # first: whether it works is the question
+        return (*ran, *(stage for stage in self.stages if stage != "run"), "consensus")
 
     @property
     @override
@@ -97,6 +99,11 @@ class CodeMesh(CodeCheck):
             "types": CodeTypes,
         }
         return kinds[name](**shared)
+
+    @property
+    @override
+    def reads(self) -> tuple[str, ...]:
+        return (*super().reads, *((self.tests,) if "run" in self.stages else ()))
 
     @override
     def unavailable(self) -> str | None:

@@ -114,6 +114,11 @@ class CodeTests(_Running):
     after: str = ""
     """Code that runs last, with parts of the item filled in: `check({metadata.entry_point})`."""
 
+    @property
+    @override
+    def reads(self) -> tuple[str, ...]:
+        return (*super().reads, self.tests)
+
     @override
     async def inspect(self, code: str, context: EvaluatorContext) -> Finding:
         tests = as_text(from_trial(context, self.tests)) + "\n" + fill_in(self.after, context)
@@ -189,6 +194,11 @@ class CodeOutput(_Running):
     @override
     def raw_kind(self) -> ScoreKind:
         return "binary" if self.value == "pass" else "bounded"
+
+    @property
+    @override
+    def reads(self) -> tuple[str, ...]:
+        return (*super().reads, self.cases)
 
     def _cases(self, context: EvaluatorContext) -> list[_Case]:
         value = from_trial(context, self.cases)

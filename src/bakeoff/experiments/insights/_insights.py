@@ -42,7 +42,7 @@ class PassCurves:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Insights:
-    """What a run says beyond its verdicts, on its primary metric."""
+    """What a run says beyond its verdicts, on one metric."""
 
     run_id: str
     metric: str
@@ -91,7 +91,7 @@ class Insights:
         return plain
 
 
-def insights(store: LocalStore, run_id: str) -> Insights:
+def insights(store: LocalStore, run_id: str, *, metric: str | None = None) -> Insights:
     """Look behind the verdicts of a finished run.
 
     A run that is not finished, or whose allocation decided along the way, has none of it: these methods look once, at
@@ -100,6 +100,7 @@ def insights(store: LocalStore, run_id: str) -> Insights:
     Args:
         store: Where the run is.
         run_id: The run.
+        metric: Metric to look behind; the primary one when omitted.
 
     Examples:
         >>> import bakeoff
@@ -110,11 +111,12 @@ def insights(store: LocalStore, run_id: str) -> Insights:
     """
     manifest = store.manifest(run_id)
     question = Question.of(manifest, baseline=None, pairs=None, alpha=None, margin=None)
-    cube = _primary(store, manifest)
+    metric = metric or manifest.primary
+    cube = _cube_of(store, manifest, metric)
     juries = jury_agreements(store, run_id)
     agreed = tuple(jury.sentence for jury in juries)
     if cube is None or cube.is_label:
-        return Insights(run_id=run_id, metric=manifest.primary, juries=juries, sentences=agreed)
+        return Insights(run_id=run_id, metric=metric, juries=juries, sentences=agreed)
     items = item_info(store, manifest)
     if watch_of(manifest, items) is not None:
         said = "Effects of factors, pass curves and sources of noise need a finished run that tried every item."
@@ -133,6 +135,7 @@ def insights(store: LocalStore, run_id: str) -> Insights:
         *(effects.warnings if effects is not None else ()),
         *_unweighted(items, effects is not None, best is not None),
         *_lost_attempts(passes),
+        *_mixed_samples(passes),
         *([_best_words(best, points=cube.is_binary)] if best is not None else []),
         *choice.sentences,
         *noise_words,
@@ -154,11 +157,11 @@ def insights(store: LocalStore, run_id: str) -> Insights:
     )
 
 
-def _primary(store: LocalStore, manifest: Manifest) -> ScoreCube | None:
-    found = score_cubes(store, manifest, metrics=[manifest.primary])
+def _cube_of(store: LocalStore, manifest: Manifest, metric: str) -> ScoreCube | None:
+    found = score_cubes(store, manifest, metrics=[metric])
     if not found:  # an evaluator that names its scores itself: the first of them stands for it
         parts = score_cubes(store, manifest)
-        found = {name: cube for name, cube in parts.items() if name.startswith(f"{manifest.primary}.")}
+        found = {name: cube for name, cube in parts.items() if name.startswith(f"{metric}.")}
     return next(iter(found.values()), None)
 
 
@@ -251,6 +254,19 @@ def _lost_attempts(passes: tuple[PassCurves, ...]) -> list[str]:
                 "not be above pass@k for a smaller k."
             )
     return said
+
+
+def _mixed_samples(passes: tuple[PassCurves, ...]) -> list[str]:
+    """Say how often the samples of one item disagree: what one of k gets right, less what all k get right."""
+    if not passes or len(passes[0].any_of_k) < 2:
+        return []
+    mixed = {one.variant: one.any_of_k[-1].estimate - one.all_of_k[-1].estimate for one in passes}
+    told = [f"with {variant} on {100 * share:.0f}%" for variant, share in mixed.items() if share > 0]
+    if not told:
+        return []
+    listed = told[0] if len(told) == 1 else f"{', '.join(told[:-1])} and {told[-1]}"
+    k = len(passes[0].any_of_k)
+    return [f"Of {k} answers to the same item some are right and some wrong: {listed} of the items."]
 
 
 def _item_words(dead: tuple[str, ...], suspect: tuple[str, ...], n_items: int) -> list[str]:

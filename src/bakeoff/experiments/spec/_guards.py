@@ -14,8 +14,8 @@ from bakeoff.evaluators import (
     begin_scoring,
     conceal,
     load_evaluator,
-    needs_reference,
     passes,
+    places_read,
     redact_value,
     score_trial,
 )
@@ -215,7 +215,7 @@ def guard_problems(
             yield f"{name!r} gives several values; a guard needs one", place, "check", "choose one of its values"
         elif guard.evaluator.metrics[0].score_kind == "label":
             yield f"{name!r} gives a word, not pass or fail", place, "check", "use a check that passes or fails"
-        if needs_reference(guard.evaluator):
+        if any(one.partition(".")[0] == "expected" for one in places_read(guard.evaluator)):
             fix = "use a check that looks at the text alone, or give it an `expected` of its own"
             yield f"{name!r} needs the right answer, which a guard does not have", place, "check", fix
         if spec.action == "retry" and spec.side == "input":

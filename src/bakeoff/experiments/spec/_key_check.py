@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from bakeoff.experiments.spec._spec import ExperimentSpec
     from bakeoff.targets import VariantTarget
 
-__all__ = ["judge_keys", "missing_names", "model_keys"]
+__all__ = ["Add", "judge_keys", "missing_names", "model_keys"]
 
 _NEEDS = re.compile(r"needs the environment variable (\S+), which is not set")
 
 
-class _Add(Protocol):
+class Add(Protocol):
     def __call__(self, message: str, *key: str | int, fix: str = "") -> None: ...
 
 
@@ -36,7 +36,7 @@ def missing_names(message: str) -> list[str]:
 
 
 def model_keys(
-    spec: ExperimentSpec, variants: Mapping[str, VariantTarget], env: Mapping[str, str], *, add: _Add, adopt: _Adopt
+    spec: ExperimentSpec, variants: Mapping[str, VariantTarget], env: Mapping[str, str], *, add: Add, adopt: _Adopt
 ) -> None:
     """Name the keys that models need and do not have, and prices that cannot be known; each once."""
     said: set[str] = set()
@@ -64,7 +64,7 @@ def judge_keys(
     env: Mapping[str, str],
     *,
     said: set[str],
-    add: _Add,
+    add: Add,
 ) -> None:
     """Name keys that only judges need: a run that finds out at the end has paid for answers nobody judges."""
     asking: list[tuple[tuple[str | int, ...], Evaluator]] = []
@@ -83,6 +83,6 @@ def judge_keys(
                     _tell(add, asked.model, name, key)
 
 
-def _tell(add: _Add, model: str, name: str, key: Sequence[str | int]) -> None:
+def _tell(add: Add, model: str, name: str, key: Sequence[str | int]) -> None:
     fix = f"export {name}=..., or put it into a file and pass `--env-file FILE`"
     add(f"the model {model!r} needs the environment variable {name}, which is not set", *key, fix=fix)

@@ -11,8 +11,9 @@ import numpy as np
 
 from bakeoff.datasets import open_dataset
 from bakeoff.errors import BakeoffError, SpecError, SpecProblem, StatsError
-from bakeoff.evaluators import load_evaluator, tools_missing
+from bakeoff.evaluators import load_evaluator
 from bakeoff.experiments.spec._batch_check import batch_problems
+from bakeoff.experiments.spec._evaluator_check import check_evaluators
 from bakeoff.experiments.spec._guards import guard_problems, load_guards
 from bakeoff.experiments.spec._kept_keys import address_problems
 from bakeoff.experiments.spec._key_check import judge_keys, missing_names, model_keys
@@ -132,7 +133,7 @@ def load_experiment(
         loader.check_recorded(variants, dataset)
     if check_keys:
         loader.check_keys(variants, found, guards, os.environ if env is None else env)
-        loader.check_tools(found)
+        check_evaluators(spec, found, dataset, add=loader.add)
     loader.raise_if_any()
     assert dataset is not None
     return Experiment(
@@ -360,13 +361,3 @@ class _Loader:
         model_keys(self.spec, variants, env, add=self.add, adopt=self.adopt)
         said = {name for problem in self.problems for name in missing_names(problem.message)}
         judge_keys(self.spec, evaluators, guards, env, said=said, add=self.add)
-
-    def check_tools(self, evaluators: Sequence[Evaluator]) -> None:
-        """Name programs that evaluators need: without them the answers are paid for, and nobody judges them."""
-        placed = len(evaluators) == len(self.spec.evaluators)
-        for index, one in enumerate(evaluators):
-            for problem in tools_missing(one):
-                message, _, fix = problem.partition("\n    fix: ")
-                without = "or leave it out now, and judge the kept answers later with `bakeoff score`"
-                key = ("evaluators", index) if placed else ("evaluators",)
-                self.add(f"{one.metric} cannot work here: {message}", *key, fix=f"{fix}; {without}")
