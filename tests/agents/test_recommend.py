@@ -153,7 +153,8 @@ def test_what_is_written_finds_the_data_from_where_it_lies_and_says_what_it_lack
         assert "have no `expected` value" in said
         spec = yaml.safe_load(written.read_text())["dataset"]
         assert (spec["path"] if isinstance(spec, dict) else spec) == "../made/data.jsonl"
-        command(capsys, "validate", str(written))
+        lacks = "reads 'expected', which no item of the data has"
+        assert lacks in command(capsys, "validate", str(written), code=2)
 
 
 def test_the_library_can_be_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,8 +32,9 @@ def call(*arguments: str) -> int:
 
 
 def test_a_newer_format_is_refused_by_name(
-    result: bakeoff.RunResult, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    result: bakeoff.RunResult, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # a narrow terminal breaks the name of a run
     other = recorded(tmp_path / ".bakeoff", n=6, name="other")
     change(result, format=2)
     store = open_store(tmp_path / ".bakeoff")

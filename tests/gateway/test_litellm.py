@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
 import subprocess
 import sys
@@ -169,3 +170,21 @@ def test_what_is_local() -> None:
     assert all(is_local("openai/m", base) for base in private)
     assert not any(is_local("openai/m", base) for base in ["https://api.openai.com/v1", "http://8.8.8.8"])
     assert split_model("anthropic/claude/x") == ("anthropic", "claude/x")
+
+
+def test_what_an_earlier_loop_left_in_litellm_does_not_keep_the_next_from_closing() -> None:
+    """A notebook, or a script with two `asyncio.run`: LiteLLM's worker is global and belongs to the first loop."""
+    from litellm.litellm_core_utils.logging_worker import GLOBAL_LOGGING_WORKER
+
+    from bakeoff.gateway._litellm import close_litellm
+
+    async def leave_a_task() -> None:
+        GLOBAL_LOGGING_WORKER.start()
+        await asyncio.sleep(0)
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(leave_a_task())
+    loop.close()
+    asyncio.run(close_litellm())
+    asyncio.run(leave_a_task())
+    asyncio.run(close_litellm())

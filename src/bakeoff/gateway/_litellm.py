@@ -117,6 +117,14 @@ def litellm_version() -> str:
     return version("litellm")
 
 
+def _forget_closed_loops(worker: Any) -> None:
+    """Drop tasks that an earlier event loop left behind: awaiting them raises that it is closed."""
+    left: set[Any] = worker._running_tasks  # noqa: SLF001 - LiteLLM is pinned, and offers no other way
+    left -= {task for task in left if task.get_loop().is_closed()}
+    if worker._worker_task is not None and worker._worker_task.get_loop().is_closed():  # noqa: SLF001
+        worker._worker_task = None  # noqa: SLF001
+
+
 async def close_litellm() -> None:
     """Close what LiteLLM keeps open in this event loop: cached HTTP clients and its queue of logging tasks."""
     if "litellm" not in sys.modules:
@@ -125,6 +133,7 @@ async def close_litellm() -> None:
     from litellm.llms.custom_httpx.async_client_cleanup import close_litellm_async_clients
 
     litellm: Any = load_litellm()
+    _forget_closed_loops(GLOBAL_LOGGING_WORKER)
     await GLOBAL_LOGGING_WORKER.clear_queue()
     await GLOBAL_LOGGING_WORKER.stop()
     await close_litellm_async_clients()

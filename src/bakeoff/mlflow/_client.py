@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import warnings
 from typing import TYPE_CHECKING
 
 from bakeoff.errors import MissingExtraError, StoreError
 from bakeoff.experiments import RunLock
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from mlflow.tracking import MlflowClient
@@ -35,7 +38,8 @@ def open_client(uri: str, database: Path) -> MlflowClient:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
     try:
-        from mlflow.tracking import MlflowClient
+        with quiet_dependencies():
+            from mlflow.tracking import MlflowClient
     except ImportError as error:
         raise MissingExtraError("logging to MLflow", "mlflow") from error
     for name in ("mlflow", "mlflow.store.db.utils", "alembic"):  # they say at INFO that a database was made
@@ -44,14 +48,27 @@ def open_client(uri: str, database: Path) -> MlflowClient:
     if uri.startswith("sqlite:") and not database.exists():
         lock.wait()
     try:
-        client = MlflowClient(tracking_uri=uri)
-        client.search_experiments(max_results=1)
+        with quiet_dependencies():
+            client = MlflowClient(tracking_uri=uri)
+            client.search_experiments(max_results=1)
     except Exception as error:  # noqa: BLE001 - MLflow, SQLAlchemy and HTTP each have errors of their own
         said = without_secret(f"{type(error).__name__}: {error}", uri)
         raise StoreError(f"MLflow at {_public(uri)!r} cannot be used: {said[:600]}") from None
     finally:
         lock.release()
     return client
+
+
+@contextlib.contextmanager
+def quiet_dependencies() -> Iterator[None]:
+    """Keep deprecations inside MLflow's own dependencies from users, and from stopping it where warnings are errors.
+
+    SQLAlchemy remembers a mapping that failed once as failed for the life of the process.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
 
 
 def without_secret(text: str, uri: str) -> str:

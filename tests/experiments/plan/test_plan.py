@@ -124,7 +124,7 @@ def test_a_gate_says_how_often_it_catches_a_loss(store: LocalStore) -> None:
     rule = {"metric": "contains", "no_worse_than": "baseline", "margin": 0.05}
     said, levers = plan(store, arithmetic(200, gate=[rule])).more
     assert levers.startswith("Smaller differences would show: ")
-    assert "with twice the items (800 runs)" in levers
+    assert "with twice the items (800 trials)" in levers
     assert said.startswith("Gate on contains: a true loss of 10 points (twice the margin) fails in ")
     larger, _ = plan(store, arithmetic(800, gate=[rule])).more
     caught = [int(text.partition("fails in ")[2].partition("%")[0]) for text in (said, larger)]

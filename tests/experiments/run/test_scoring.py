@@ -103,7 +103,7 @@ async def test_a_second_run_shows_that_its_judgements_cost_nothing(store: LocalS
 
 async def scored(store: LocalStore, address: str, n: int = 20) -> str:
     """Give a finished run whose answers are to be judged."""
-    experiment = load_experiment(spec(address, n, evaluators=["contains"]), cache_dir=store.paths.datasets)
+    experiment = load_experiment(spec(address, n, evaluators=["length"]), cache_dir=store.paths.datasets)
     return (await execute(experiment, store=store.paths)).run_id
 
 
@@ -148,7 +148,7 @@ async def test_a_scoring_that_was_killed_goes_on_without_asking_targets(store: L
     await asyncio.gather(work, return_exceptions=True)
     killed = next(run for run in store.runs() if run.tags.get("scored_from"))
     assert store.trials(killed.run_id).num_rows == 20
-    experiment = load_experiment(spec("http://127.0.0.1:9/v1", evaluators=["contains"]), cache_dir=store.paths.datasets)
+    experiment = load_experiment(spec("http://127.0.0.1:9/v1", evaluators=["length"]), cache_dir=store.paths.datasets)
     with pytest.raises(SpecError, match=r"bakeoff score .* --retry-errors"):
         await execute(experiment, store=store.paths, resume=killed.run_id)
     second = Interrupted(100)
