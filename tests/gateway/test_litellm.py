@@ -182,9 +182,6 @@ def test_what_an_earlier_loop_left_in_litellm_does_not_keep_the_next_from_closin
         GLOBAL_LOGGING_WORKER.start()
         await asyncio.sleep(0)
 
-    loop = asyncio.new_event_loop()
-    loop.run_until_complete(leave_a_task())
-    loop.close()
-    asyncio.run(close_litellm())
-    asyncio.run(leave_a_task())
-    asyncio.run(close_litellm())
+    for _ in range(2):
+        asyncio.run(leave_a_task())
+        asyncio.run(close_litellm())
