@@ -107,6 +107,7 @@ class CodeTests(_Running):
         True
     """
 
+    version: ClassVar[str] = "2"
     shorthand: ClassVar[str | None] = "tests"
 
     tests: str = Field(default="expected", min_length=1)
@@ -183,6 +184,7 @@ class CodeOutput(_Running):
         True
     """
 
+    version: ClassVar[str] = "2"
     shorthand: ClassVar[str | None] = "value"
 
     cases: str = Field(default="expected", min_length=1)
