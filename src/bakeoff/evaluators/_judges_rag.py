@@ -84,6 +84,11 @@ class _FromPassages(Judge):
     answer_path: str | None = None
     """Dotted path to the answer where the output is an object."""
 
+    @property
+    @override
+    def reads(self) -> tuple[str, ...]:
+        return (self.passages,) if self.passages.partition(".")[0] in ("inputs", "metadata", "expected") else ()
+
     def answer(self, context: EvaluatorContext) -> Section:
         """Show the answer."""
         if self.answer_path is None:

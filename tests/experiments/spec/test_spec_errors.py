@@ -164,6 +164,8 @@ def test_a_program_that_is_missing_here_is_told_before_the_run(tmp_path: Path, m
         ("{code_tests: {tests: metadata.tests}}", "metadata.tests"),
         ("{item_checks: {path: metadata.checks}}", "metadata.checks"),
         ("{correctness: {model: sim/judge}}", "expected"),
+        ("{faithfulness: {model: sim/judge}}", "inputs.context"),
+        ("{citations: {model: sim/judge, passages: metadata.passages}}", "metadata.passages"),
         ("{embedding_similarity: {model: sim/x, threshold: 0.5}}", "expected"),
     ],
 )

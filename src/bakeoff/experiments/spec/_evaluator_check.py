@@ -38,9 +38,17 @@ def check_evaluators(
     for key, one, places in zip(keys, evaluators, read, strict=True):
         for place in places:
             if place in nowhere:
-                section = place.partition(".")[0]
-                fix = f"say which field holds it, `dataset: {{{section}: FIELD}}`, or leave {one.metric} out"
+                fix = f"{_way_out(place)}, or leave {one.metric} out"
                 add(f"{one.metric} reads {place!r}, which no item of the data has", *key, fix=fix)
+
+
+def _way_out(place: str) -> str:
+    section, _, rest = place.partition(".")
+    if section == "inputs" and rest:
+        return f"let the data have an input {rest.partition('.')[0]!r}, or name another place in the check's options"
+    if rest:
+        return "name another place in the check's options"
+    return f"say which field holds it, `dataset: {{{section}: FIELD}}`"
 
 
 def _places_nowhere(places: set[str], dataset: Dataset) -> set[str]:
