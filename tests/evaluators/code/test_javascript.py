@@ -276,7 +276,9 @@ async def test_missing_packages_are_told_before_and_never_a_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PATH", str(tmp_path))
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    monkeypatch.setenv("PATH", str(programs))
     (problem,) = tools_missing(load_evaluator({"all": ["json_valid", {"code_style": {"language": "javascript"}}]}))
     assert problem.startswith("node is not installed\n    fix: ")
     score = await stage("code_style", ADD)
@@ -284,8 +286,8 @@ async def test_missing_packages_are_told_before_and_never_a_failure(
     with pytest.raises(CannotScoreError, match=r"npm install --global eslint@10 .*globals@17"):
         find_packages(LINT_PACKAGES)
     for name in ("eslint", "node"):
-        (tmp_path / name).touch(mode=0o755)
-    kept = tmp_path.parent / "lib" / "node_modules"  # where npm keeps global packages: beside bin, in lib
+        (programs / name).touch(mode=0o755)
+    kept = tmp_path / "lib" / "node_modules"  # where npm keeps global packages: beside bin, in lib
     (kept / "typescript").mkdir(parents=True)
     (kept / "typescript" / "package.json").write_text("{}")
     assert find_packages(TYPE_PACKAGES) == kept

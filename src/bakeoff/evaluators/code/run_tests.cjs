@@ -36,17 +36,18 @@ async function asModule(name, source) {
 }
 
 async function main() {
-  const attempts = [asScript, () => asModule("/tmp/nested.mjs", nested), () => asModule("/tmp/flat.mjs", flat)];
-  for (const [index, attempt] of attempts.entries()) {
-    try {
-      return await attempt();
-    } catch (error) {
-      // `import` and `export` make a module; anything else that does not parse is an error as it stands
-      const maybe = !started && error instanceof SyntaxError && /\b(import|export)\b/.test(error.message);
-      if (!maybe && !(index === 1 && !started && error instanceof SyntaxError)) throw error;
-      if (index === attempts.length - 1) throw error;
-    }
+  try {
+    return await asScript();
+  } catch (error) {
+    // `import` and `export` make a module; anything else that does not parse is an error as it stands
+    if (started || !/\b(import|export)\b/.test(error.message)) throw error;
   }
+  try {
+    return await asModule("/tmp/nested.mjs", nested);
+  } catch (error) {
+    if (started || !(error instanceof SyntaxError)) throw error; // tests that import cannot stand in a block
+  }
+  return asModule("/tmp/flat.mjs", flat);
 }
 
 main().catch((error) => {

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from bakeoff.evaluators import Evaluator
     from bakeoff.experiments.spec._load import Experiment
 
-__all__ = ["JudgeForecast", "forecast_judges", "unforecast"]
+__all__ = ["SIMULATED_MS", "JudgeForecast", "forecast_judges", "unforecast"]
 
 _SAMPLE = 20
 _OUTPUT_TOKENS = 150
 _MS = 2000.0
-_SIMULATED_MS = 100.0
+SIMULATED_MS = 100.0
+"""What an answer of a simulated model takes, about."""
 _CHARS_PER_TOKEN = 4
 
 
@@ -94,7 +95,7 @@ def _forecast(
         input_tokens=round(tokens * share),
         output_tokens=round(written * share),
         cost_usd=cost * share,
-        latency_ms=_SIMULATED_MS if all(model.startswith("sim/") for model in models) else _MS,
+        latency_ms=SIMULATED_MS if all(model.startswith("sim/") for model in models) else _MS,
         basis=f"its prompt on {len(sample)} items; an answer of {_OUTPUT_TOKENS} tokens assumed",
     )
 

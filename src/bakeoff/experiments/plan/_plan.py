@@ -7,7 +7,7 @@ from math import nan
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.errors import BakeoffError
-from bakeoff.experiments.plan._judging import JudgeForecast, forecast_judges, unforecast
+from bakeoff.experiments.plan._judging import SIMULATED_MS, JudgeForecast, forecast_judges, unforecast
 from bakeoff.experiments.plan._power import forecast_power
 from bakeoff.experiments.spec._data_notes import data_notes
 from bakeoff.experiments.spec._variants import chosen_cells
@@ -38,7 +38,6 @@ _MOST_ALIASES = 6
 _OUTPUT_TOKENS = 250
 _MS_PER_OUTPUT_TOKEN = 12.0
 _MS_FIRST_TOKEN = 400.0
-_SIMULATED_MS = 100.0
 _SIMULATED_TOKENS = 5
 
 
@@ -269,7 +268,7 @@ def _forecast(
         basis = "assumed length and speed: no earlier run of this model"
         if variant.model.model.startswith("sim/"):
             knobs = variant.params.get("sim") or {}
-            latency_ms = float(knobs.get("latency_ms", _SIMULATED_MS)) * float(knobs.get("time_scale", 1.0))
+            latency_ms = float(knobs.get("latency_ms", SIMULATED_MS)) * float(knobs.get("time_scale", 1.0))
             output, basis = float(knobs.get("output_tokens", _SIMULATED_TOKENS)), "simulated model"
     price = price_of(variant.model.model, experiment.spec.gateway)
     share = BATCH_PRICE if experiment.spec.gateway.mode == "batch" else 1.0
@@ -328,7 +327,7 @@ def _embedding_ms(model: ModelSpec) -> float:
 def _assumed(model: str, params: Mapping[str, Any], limit: object) -> tuple[float, float]:
     if model.startswith("sim/"):
         knobs = params.get("sim") or {}
-        return _SIMULATED_TOKENS, _SIMULATED_MS * float(knobs.get("time_scale", 1.0))
+        return _SIMULATED_TOKENS, SIMULATED_MS * float(knobs.get("time_scale", 1.0))
     output = float(min(int(limit), _OUTPUT_TOKENS)) if isinstance(limit, int | float) else float(_OUTPUT_TOKENS)
     return output, _MS_FIRST_TOKEN + output * _MS_PER_OUTPUT_TOKEN
 
